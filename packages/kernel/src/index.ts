@@ -1,0 +1,5 @@
+export { type Clock, systemClock, type Timer } from './clock.js'
+export { Deadline, type Duration, parseDuration } from './deadline.js'
+export { BreakwaterError, type BreakwaterErrorOptions, type ErrorKind, Faults, isBreakwaterError } from './errors.js'
+export { type ComponentEvent, Events, type Logger } from './events.js'
+export type { Managed, StepContext } from './managed.js'
