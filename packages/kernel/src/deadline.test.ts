@@ -29,6 +29,19 @@ describe('Deadline', () => {
     )
   })
 
+  it('rejects with the reason of a signal that is aborted first, before or during', async () => {
+    const controller = new AbortController()
+    const during = new Deadline(systemClock, 60_000).race(
+      new Promise(() => {}),
+      () => new Error('late'),
+      controller.signal,
+    )
+    controller.abort(new Error('gone'))
+    await expect(during).rejects.toThrow('gone')
+    const never = new Deadline(systemClock, Number.POSITIVE_INFINITY)
+    await expect(never.race(new Promise(() => {}), () => new Error('late'), controller.signal)).rejects.toThrow('gone')
+  })
+
   it('is never later than the one it was taken from', () => {
     expect(new Deadline(systemClock, 100).within(60_000).remainingMs).toBeLessThanOrEqual(100)
   })

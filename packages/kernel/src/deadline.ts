@@ -48,19 +48,28 @@ export class Deadline {
   }
 
   /**
-   * Settles as `work` does, or rejects with `onExpired()` when the deadline comes first.
-   * `work` is not cancelled, and what it does later is ignored: the caller must not need its result any more.
+   * Settles as `work` does, or rejects with `onExpired()` when the deadline comes first, or with the signal's reason when
+   * that is aborted first. `work` is not cancelled, and what it does later is ignored: the caller must not need its
+   * result any more.
    */
-  async race<T>(work: Promise<T>, onExpired: () => unknown): Promise<T> {
-    if (this.at === Number.POSITIVE_INFINITY) return work
+  async race<T>(work: Promise<T>, onExpired: () => unknown, signal?: AbortSignal): Promise<T> {
+    if (signal === undefined && this.at === Number.POSITIVE_INFINITY) return work
     let timer: Timer | undefined
+    let onAbort: (() => void) | undefined
     try {
       return await new Promise<T>((resolve, reject) => {
-        timer = this.#clock.schedule(this.remainingMs, () => reject(onExpired()), { keepAlive: true })
         work.then(resolve, reject)
+        if (this.at !== Number.POSITIVE_INFINITY) {
+          timer = this.#clock.schedule(this.remainingMs, () => reject(onExpired()), { keepAlive: true })
+        }
+        if (signal === undefined) return
+        onAbort = () => reject(signal.reason)
+        if (signal.aborted) onAbort()
+        else signal.addEventListener('abort', onAbort)
       })
     } finally {
       timer?.cancel()
+      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
     }
   }
 }

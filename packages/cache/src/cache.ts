@@ -1,0 +1,223 @@
+/** A cache: its spaces, its two tiers, and its life from the first call to `dispose`. */
+
+import { randomBytes } from 'node:crypto'
+import { BreakwaterError, Deadline, type Duration, type Managed, parseDuration } from '@breakwater/kernel'
+import { type CacheKey, KeyLayout } from './keys.js'
+import { InFlight } from './load/in-flight.js'
+import { MissBudget } from './load/miss-budget.js'
+import { MemoryTier } from './memory/memory-tier.js'
+import {
+  type CacheOptions,
+  type CachePolicy,
+  type Loader,
+  type ResolvedCacheOptions,
+  resolveCacheOptions,
+  resolvePolicy,
+  resolveSpaceOptions,
+  type SpaceOptions,
+} from './options.js'
+import { RedisClient } from './redis/client.js'
+import { InvalidationLog } from './redis/invalidation-log.js'
+import { WakeChannel } from './redis/wake-channel.js'
+import { Space } from './space.js'
+import type { SpaceStats } from './space-stats.js'
+import type { SpaceSurroundings } from './surroundings.js'
+
+/** The space of `cache.getOrLoad`. */
+const COMMON_SPACE = '_'
+
+export interface CacheStats {
+  /** By space. */
+  readonly spaces: Readonly<Record<string, Readonly<SpaceStats>>>
+  readonly memory: { readonly bytes: number; readonly entries: number; readonly evictions: number }
+  readonly loads: { readonly inFlight: number; readonly pending: number; readonly budget: number }
+  readonly redis: { readonly failures: number; readonly following: boolean } | undefined
+}
+
+export interface LifeOptions {
+  readonly signal?: AbortSignal
+  /** The instant by which it must be over, or how long it may take. Default for `drain` and `dispose`: 5 s. */
+  readonly deadline?: Deadline | Duration
+}
+
+export class Cache implements Managed {
+  readonly name: string = 'cache'
+  readonly #options: ResolvedCacheOptions
+  readonly #spaces = new Map<string, Space<unknown, never>>()
+  readonly #around: SpaceSurroundings
+  readonly #inFlight = new InFlight()
+  readonly #log: InvalidationLog | undefined
+  readonly #wakeChannel: WakeChannel | undefined
+  #state: 'open' | 'draining' | 'disposed' = 'open'
+  #disposing: Promise<void> | undefined
+
+  /** @throws {BreakwaterError} kind `usage`, code `CACHE_OPTIONS_INVALID`, naming every fault. */
+  constructor(options: CacheOptions = {}) {
+    this.#options = resolveCacheOptions(options)
+    const { clock, redis: raw, redisTimeoutMs, maxLagMs, namespace } = this.#options
+    const layout = new KeyLayout(namespace)
+    const redis = raw && new RedisClient(raw, clock, redisTimeoutMs)
+    const wakeChannel = layout.wakeChannel(randomBytes(9).toString('base64url'))
+    if (redis !== undefined) {
+      this.#log = new InvalidationLog(redis, layout, clock, maxLagMs, {
+        onInvalidated: message => this.#dispatch(message, (space, key) => space.fence(key)),
+        onGap: () => {
+          for (const space of this.#spaces.values()) space.fenceAll()
+        },
+      })
+      this.#wakeChannel = new WakeChannel(redis.raw, wakeChannel, message =>
+        this.#dispatch(message, (space, key) => space.wake(key)),
+      )
+    }
+    this.#around = {
+      clock,
+      logger: this.#options.logger,
+      redis,
+      layout,
+      memory: new MemoryTier(this.#options.memoryBytes),
+      budget: new MissBudget(this.#options.missBudget),
+      inFlight: this.#inFlight,
+      trust: this.#log ?? { until: Number.POSITIVE_INFINITY },
+      wakeChannel,
+      isDraining: () => this.#state !== 'open',
+      closedError: () => (this.#state === 'disposed' ? disposedError() : undefined),
+    }
+  }
+
+  /**
+   * Declares a space. Its keys lie apart from every other space's.
+   *
+   * @throws {BreakwaterError} kind `usage`, code `CACHE_OPTIONS_INVALID`, also for a name that is taken.
+   */
+  space<V, K extends CacheKey = CacheKey>(name: string, options: SpaceOptions<V, K>): Space<V, K> {
+    const resolved = resolveSpaceOptions(name, options)
+    if (this.#spaces.has(name)) {
+      throw new BreakwaterError(
+        'usage',
+        'CACHE_OPTIONS_INVALID',
+        `space "${name}" is declared already: keep the space, or take another name`,
+      )
+    }
+    const space = new Space<V, K>(name, resolved, this.#around)
+    this.#spaces.set(name, space as unknown as Space<unknown, never>)
+    return space
+  }
+
+  /** Reads `key` in a space common to all such calls, loading it with this call's loader. Rejects as `space.get` does. */
+  async getOrLoad<V>(key: CacheKey, loader: Loader<V>, options: CachePolicy): Promise<V | null> {
+    const policy = resolvePolicy(options)
+    const common = (this.#spaces.get(COMMON_SPACE) ?? this.space(COMMON_SPACE, { ttl: '1m' })) as unknown as Space<V>
+    return common.getOrLoad(key, loader, policy)
+  }
+
+  /**
+   * Resolves when the invalidation log is followed. Not needed: a cache works from its first call, at first past its
+   * first tier.
+   *
+   * @throws {BreakwaterError} kind `timeout`, code `CACHE_INIT_TIMEOUT`: the cache works on without Redis, and goes on trying.
+   */
+  async init(options: LifeOptions = {}): Promise<void> {
+    const deadline = this.#deadline(options.deadline)
+    if (this.#log === undefined) return
+    await deadline.race(
+      this.#log.following(),
+      () =>
+        new BreakwaterError(
+          'timeout',
+          'CACHE_INIT_TIMEOUT',
+          `the invalidation log could not be followed within ${Math.round(deadline.elapsedMs)} ms (client status "${this.#options.redis?.status}"); the cache works without Redis meanwhile`,
+          { elapsedMs: deadline.elapsedMs },
+        ),
+      options.signal,
+    )
+  }
+
+  /** Fills or fetches the guards of all spaces declared so far; until then everything may exist. */
+  async initGuards(options: LifeOptions = {}): Promise<void> {
+    const signal = options.signal ?? new AbortController().signal
+    const guards = [...this.#spaces.values()].flatMap(space => space.guard ?? [])
+    const results = await Promise.allSettled(guards.map(guard => guard.init(signal)))
+    const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+    if (errors.length === 1) throw errors[0]
+    if (errors.length > 1) throw new AggregateError(errors, `${errors.length} guards could not be filled`)
+  }
+
+  /** Starts no refresh any more and resolves when the loads under way are over, or at the deadline. */
+  async drain(options: LifeOptions = {}): Promise<void> {
+    if (this.#state === 'open') this.#state = 'draining'
+    const deadline = this.#deadline(options.deadline)
+    await deadline.race(
+      this.#inFlight.idle(),
+      () =>
+        new BreakwaterError(
+          'timeout',
+          'CACHE_DRAIN_TIMEOUT',
+          `${this.#inFlight.count} loads were still under way after ${Math.round(deadline.elapsedMs)} ms`,
+          { elapsedMs: deadline.elapsedMs },
+        ),
+      options.signal,
+    )
+  }
+
+  /**
+   * Drains until the deadline, then aborts what is left: its callers are rejected and its leases released, so that another
+   * instance takes over at once. Closes the cache's own two connections; the client that was handed in stays open.
+   */
+  dispose(options: LifeOptions = {}): Promise<void> {
+    this.#disposing ??= this.#dispose(options)
+    return this.#disposing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose()
+  }
+
+  stats(): CacheStats {
+    const { memory, budget, redis, clock } = this.#around
+    return {
+      spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, { ...space.stats }])),
+      memory: { bytes: memory.bytes, entries: memory.entryCount, evictions: memory.evictions },
+      loads: { inFlight: this.#inFlight.count, pending: budget.pending, budget: budget.size },
+      redis: redis && { failures: redis.failures, following: this.#around.trust.until > clock.now() },
+    }
+  }
+
+  async #dispose(options: LifeOptions): Promise<void> {
+    try {
+      await this.drain(options)
+    } catch {
+      // What is left is rejected below, each with an error of its own.
+    }
+    this.#state = 'disposed'
+    this.#inFlight.abort(disposedError())
+    for (const space of this.#spaces.values()) space.wakeAll()
+    // The aborted loads release their leases, each within the bound of one Redis operation.
+    await this.#inFlight.idle()
+    for (const space of this.#spaces.values()) space.guard?.dispose()
+    this.#log?.dispose()
+    this.#wakeChannel?.dispose()
+  }
+
+  #deadline(given: Deadline | Duration | undefined): Deadline {
+    if (given instanceof Deadline) return given
+    const ms = parseDuration(given ?? 5_000)
+    if (ms === undefined) {
+      throw new BreakwaterError(
+        'usage',
+        'CACHE_OPTIONS_INVALID',
+        `deadline must be a duration, as ms or '30s', not ${String(given)}`,
+      )
+    }
+    return new Deadline(this.#options.clock, ms)
+  }
+
+  #dispatch(message: string, act: (space: Space<unknown, never>, key: string) => void): void {
+    const colon = message.indexOf(':')
+    const space = this.#spaces.get(message.slice(0, colon))
+    if (space !== undefined) act(space, message.slice(colon + 1))
+  }
+}
+
+function disposedError(): BreakwaterError {
+  return new BreakwaterError('rejected', 'CACHE_DISPOSED', 'the cache has been disposed of', { retryable: false })
+}

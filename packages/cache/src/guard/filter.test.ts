@@ -1,0 +1,49 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Filter, shapeFor } from './filter.js'
+
+describe('Filter', () => {
+  it('holds the error rate that it was sized for, and never denies a key it holds', () => {
+    for (const errorRate of [0.01, 0.001]) {
+      const filter = new Filter(shapeFor(50_000, errorRate))
+      for (let i = 0; i < 50_000; i++) filter.add(String(i * 7))
+      let denied = 0
+      for (let i = 0; i < 50_000; i++) if (!filter.has(String(i * 7))) denied++
+      expect(denied).toBe(0)
+      let passed = 0
+      const asked = 400_000
+      for (let i = 0; i < asked; i++) if (filter.has(`absent-${i}`)) passed++
+      // 400,000 draws: three standard deviations are 5 % at 1 % and 15 % at 0.1 %.
+      expect(passed / asked / errorRate).toBeGreaterThan(0.8)
+      expect(passed / asked / errorRate).toBeLessThan(1.2)
+    }
+  })
+
+  it('puts its bits where Redis counts them', () => {
+    const filter = new Filter(shapeFor(100, 0.01))
+    filter.add('a key')
+    const bytes = filter.toBytes()
+    const bitsSet = [...bytes].flatMap((byte, i) =>
+      [...Array(8).keys()].filter(bit => byte & (0x80 >> bit)).map(bit => i * 8 + bit),
+    )
+    expect(bitsSet).toEqual([...new Set(filter.redisOffsets('a key'))].sort((a, b) => a - b))
+  })
+
+  it('has every key of the filters that were merged into it', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.string(), { maxLength: 50 }),
+        fc.uniqueArray(fc.string(), { maxLength: 50 }),
+        (ours, theirs) => {
+          const shape = shapeFor(100, 0.01)
+          const [a, b] = [new Filter(shape), new Filter(shape)]
+          for (const key of ours) a.add(key)
+          for (const key of theirs) b.add(key)
+          a.merge(b.toBytes())
+          for (const key of [...ours, ...theirs]) expect(a.has(key)).toBe(true)
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+})

@@ -1,0 +1,87 @@
+/** Caches as several processes would have them: each with a Redis connection of its own, all in one namespace. */
+
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { Cache } from './cache.js'
+import type { CacheOptions } from './options.js'
+
+export interface Instances extends AsyncDisposable {
+  readonly namespace: string
+  /** A client beside the caches, to look into Redis. */
+  readonly redis: Redis
+  make(options?: Omit<CacheOptions, 'redis' | 'namespace'>): Cache
+}
+
+export function instancesOn(url: string): Instances {
+  const namespace = `t-${randomUUID()}`
+  const clients: Redis[] = []
+  const caches: Cache[] = []
+  const connect = (): Redis => {
+    const client = new Redis(url, { maxRetriesPerRequest: null })
+    client.on('error', () => {})
+    clients.push(client)
+    return client
+  }
+  return {
+    namespace,
+    redis: connect(),
+    make(options = {}) {
+      const cache = new Cache({ ...options, redis: connect(), namespace })
+      caches.push(cache)
+      return cache
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(caches.map(cache => cache.dispose({ deadline: 200 })))
+      for (const client of clients) client.disconnect()
+    },
+  }
+}
+
+interface Turn<V> {
+  promise: Promise<V | null>
+  resolve: (value: V | null) => void
+  reject: (error: unknown) => void
+}
+
+/** A loader that the test lets go on by hand: its nth call settles as the nth `succeed` or `fail` says, whichever comes first. */
+export class Gate<V> {
+  calls = 0
+  #settled = 0
+  readonly #turns: Turn<V>[] = []
+  readonly #entered: (() => void)[] = []
+
+  readonly load = (): Promise<V | null> => {
+    const turn = this.#turn(this.calls++)
+    for (const resolve of this.#entered.splice(0)) resolve()
+    return turn.promise
+  }
+
+  /** Resolves when the loader is called next. */
+  entered(): Promise<void> {
+    return new Promise(resolve => this.#entered.push(resolve))
+  }
+
+  succeed(value: V | null): void {
+    this.#turn(this.#settled++).resolve(value)
+  }
+
+  fail(error: unknown): void {
+    const turn = this.#turn(this.#settled++)
+    turn.promise.catch(() => {})
+    turn.reject(error)
+  }
+
+  #turn(index: number): Turn<V> {
+    const existing = this.#turns[index]
+    if (existing !== undefined) return existing
+    let resolve!: (value: V | null) => void
+    let reject!: (error: unknown) => void
+    const promise = new Promise<V | null>((onValue, onError) => {
+      resolve = onValue
+      reject = onError
+    })
+    const turn = { promise, resolve, reject }
+    this.#turns[index] = turn
+    return turn
+  }
+}

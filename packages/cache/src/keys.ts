@@ -1,0 +1,95 @@
+/** Turns a caller's key into its one canonical text, and names into Redis keys that nobody can forge. */
+
+import { BreakwaterError } from '@breakwater/kernel'
+
+type KeyPart = string | number | bigint
+/** A key within a space: a scalar, or a tuple of scalars. */
+export type CacheKey = KeyPart | readonly KeyPart[]
+
+/** Longest canonical key, in UTF-16 units: a longer one is a mistake (a whole URL or document as a key). */
+const MAX_KEY_LENGTH = 1024
+
+function invalid(problem: string): BreakwaterError {
+  return new BreakwaterError('usage', 'CACHE_KEY_INVALID', `cache key ${problem}`)
+}
+
+function encodePart(part: unknown): string {
+  if (typeof part === 'string') return part
+  if (typeof part === 'bigint') return part.toString()
+  if (typeof part === 'number') {
+    if (Number.isSafeInteger(part) || (Number.isFinite(part) && !Number.isInteger(part))) return String(part)
+    throw invalid(`${part} is not a safe number: pass a bigint or a string`)
+  }
+  throw invalid(`must be a string, a number, a bigint or a tuple of these, not ${part === null ? 'null' : typeof part}`)
+}
+
+/**
+ * Returns the canonical text of `key`. 42, 42n and '42' are one key, since drivers hand the same id out in all three
+ * forms, and a guard that told them apart would deny a row that exists. A tuple never equals a scalar.
+ *
+ * @throws {BreakwaterError} kind `usage`, code `CACHE_KEY_INVALID`.
+ */
+export function encodeKey(key: CacheKey): string {
+  let text: string
+  if (Array.isArray(key)) {
+    text = JSON.stringify(key.map(encodePart))
+  } else {
+    text = encodePart(key)
+    const first = text.charCodeAt(0)
+    // A scalar that starts like a tuple, or like this escape, is escaped; all others stand as they are.
+    if (first === 0x5b /* [ */ || first === 0x27 /* ' */) text = `'${text}`
+  }
+  if (text.length > MAX_KEY_LENGTH) {
+    throw invalid(`of ${text.length} characters is longer than ${MAX_KEY_LENGTH}: use a digest of it`)
+  }
+  return text
+}
+
+/** What a name of a space or a namespace may look like: nothing in it can end its own part of a Redis key. */
+export const NAME_PATTERN: RegExp = /^[\w.-]{1,64}$/
+
+/**
+ * Where things lie in Redis: `<namespace>:{<shard>}:<kind>:<space>:<key>`. All that one script touches has the same
+ * hash tag, so that on Cluster no script crosses a slot. A single server has the one shard `0`.
+ */
+export class KeyLayout {
+  readonly namespace: string
+  readonly #shard: string
+
+  constructor(namespace: string) {
+    this.namespace = namespace
+    this.#shard = `${namespace}:{0}:`
+  }
+
+  value(space: string, key: string): string {
+    return `${this.#shard}v:${space}:${key}`
+  }
+
+  /** Holds the token of whoever loads the value, or the note that the last load failed. */
+  lease(space: string, key: string): string {
+    return `${this.#shard}l:${space}:${key}`
+  }
+
+  /** Set of the wake channels of instances that wait for the lease's holder. */
+  waiters(space: string, key: string): string {
+    return `${this.#shard}w:${space}:${key}`
+  }
+
+  /** Stream of invalidations, followed by every instance. */
+  log(): string {
+    return `${this.#shard}log`
+  }
+
+  /** Counts the log's entries, so that a follower notices one that it missed. */
+  logSequence(): string {
+    return `${this.#shard}seq`
+  }
+
+  guard(space: string, part: string): string {
+    return `${this.#shard}g:${space}:${part}`
+  }
+
+  wakeChannel(instance: string): string {
+    return `${this.namespace}:wake:${instance}`
+  }
+}

@@ -1,0 +1,334 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { eventually, startProxy, startRedis } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { Gate, instancesOn } from '../instances.fixture.js'
+import type { RedisLike } from '../redis/client.js'
+
+const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+describe('the client’s shape', () => {
+  it('is one that an ioredis client has', () => {
+    const client = new Redis({ lazyConnect: true })
+    const fits: RedisLike = client
+    expect(fits.status).toBe('wait')
+    client.disconnect()
+  })
+})
+
+describe('instances that share a Redis', () => {
+  it('load a cold key once for all their callers', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<{ id: number }>()
+    const spaces = [1, 2, 3, 4].map(() => instances.make().space<{ id: number }>('s', { ...MINUTE, load: gate.load }))
+    const entered = gate.entered()
+    const callers = spaces.flatMap(space => Array.from({ length: 250 }, () => space.get(1)))
+    await entered
+    gate.succeed({ id: 1 })
+    expect((await Promise.all(callers)).every(value => value?.id === 1)).toBe(true)
+    expect(gate.calls).toBe(1)
+  })
+
+  it('wake those who wait as soon as the value is there, and not by their poll', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const holder = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const waiterCache = instances.make()
+    const waiter = waiterCache.space<string>('s', { ...MINUTE, load: gate.load })
+    await waiterCache.init()
+    const entered = gate.entered()
+    const first = holder.get('k')
+    await entered
+    const second = waiter.get('k')
+    await eventually(() => expect(waiter.stats.waits).toBe(1))
+    const startedAt = performance.now()
+    gate.succeed('v')
+    expect(await Promise.all([first, second])).toEqual(['v', 'v'])
+    // The fallback poll is 200 ms; this bound only has to tell the two apart.
+    expect(performance.now() - startedAt).toBeLessThan(150)
+  })
+
+  it('share a failed load: the waiters at once, and whoever asks within the back-off', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const a = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const b = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const entered = gate.entered()
+    const first = a.get('k')
+    await entered
+    const second = b.get('k')
+    await eventually(() => expect(b.stats.waits).toBe(1))
+    const error = Object.assign(new Error('secret: hunter2'), { code: '57014' })
+    gate.fail(error)
+    await expect(first).rejects.toBe(error)
+    const shared = await second.catch((reason: unknown) => reason)
+    expect(shared).toMatchObject({ kind: 'failed', code: 'CACHE_LOAD_FAILED_ELSEWHERE', retryable: true })
+    expect(String(shared)).toContain('Error 57014')
+    expect(String(shared)).not.toContain('hunter2')
+    expect(gate.calls).toBe(1)
+    const third = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    await expect(third.get('k')).rejects.toMatchObject({ code: 'CACHE_LOAD_FAILED_ELSEWHERE' })
+  })
+
+  it('take over from a holder that was killed, within its lease', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const child = fork(
+      fileURLToPath(new URL('lease-holder.fixture.ts', import.meta.url)),
+      [testRedis().url, instances.namespace],
+      {
+        execArgv: ['--conditions=@breakwater/source', '--import', 'tsx'],
+      },
+    )
+    await once(child, 'message')
+    const space = instances.make().space<string>('s', { ...MINUTE, leaseTime: 400, load: async () => 'v' })
+    const waiting = space.get('k')
+    await eventually(() => expect(space.stats.waits).toBe(1))
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const killedAt = performance.now()
+    expect(await waiting).toBe('v')
+    expect(performance.now() - killedAt).toBeLessThan(1_000)
+  })
+
+  it('do not take over from a holder that is slow, since it renews its lease', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const slow = instances.make().space<string>('s', { ...MINUTE, leaseTime: 150, load: gate.load })
+    const other = instances.make().space<string>('s', { ...MINUTE, leaseTime: 150, load: async () => 'taken over' })
+    const entered = gate.entered()
+    const first = slow.get('k')
+    await entered
+    const second = other.get('k')
+    const [lease = ''] = await instances.redis.keys(`${instances.namespace}:*:l:s:k`)
+    const token = await instances.redis.get(lease)
+    // Seen to be prolonged four times, at a third of its time each: by then it would have ended without.
+    for (let renewals = 0, left = 150; renewals < 4; ) {
+      const now = await instances.redis.pttl(lease)
+      if (now > left) renewals++
+      left = now
+    }
+    expect(await instances.redis.get(lease)).toBe(token)
+    gate.succeed('slow')
+    expect(await Promise.all([first, second])).toEqual(['slow', 'slow'])
+  })
+
+  it('take over at once from an instance that is disposed of while it loads', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const leaving = instances.make()
+    const a = leaving.space<string>('s', { ...MINUTE, leaseTime: '1m', load: gate.load })
+    const b = instances.make().space<string>('s', { ...MINUTE, leaseTime: '1m', load: async () => 'b' })
+    const entered = gate.entered()
+    const first = expect(a.get('k')).rejects.toMatchObject({ code: 'CACHE_DISPOSED' })
+    await entered
+    const second = b.get('k')
+    await eventually(() => expect(b.stats.waits).toBe(1))
+    await leaving.dispose({ deadline: 0 })
+    await first
+    expect(await second).toBe('b')
+  })
+
+  it('keep a value in Redis for its ttl and its grace, and its absence for its own', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const space = instances.make().space<string, string>('s', {
+      ttl: '10s',
+      grace: '50s',
+      absentTtl: '5s',
+      jitter: 0,
+      load: async id => (id === 'none' ? null : 'v'),
+    })
+    await space.getMany(['some', 'none'])
+    const life = async (key: string): Promise<number> => {
+      const [found = ''] = await instances.redis.keys(`${instances.namespace}:*:v:s:${key}`)
+      return Math.round((await instances.redis.pttl(found)) / 1_000)
+    }
+    await eventually(async () => expect([await life('some'), await life('none')]).toEqual([60, 5]))
+  })
+
+  it('refresh a stale value once, behind their callers', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const options = { ttl: 50, grace: '1m', jitter: 0, load: gate.load } as const
+    const first = instances.make().space<string>('s', options)
+    gate.succeed('old')
+    expect(await first.get('k')).toBe('old')
+    await eventually(async () =>
+      expect(await instances.make().space<string>('s', options).getDetailed('k')).toEqual({
+        value: 'old',
+        source: 'stale',
+      }),
+    )
+    const others = [1, 2, 3].map(() => instances.make().space<string>('s', options))
+    expect(await Promise.all(others.flatMap(space => [space.get('k'), space.get('k')]))).toEqual(Array(6).fill('old'))
+    await eventually(() => expect(gate.calls).toBe(2))
+    gate.succeed('new')
+    await eventually(async () => expect(await instances.make().space<string>('s', options).get('k')).toBe('new'))
+  })
+})
+
+describe('an invalidation', () => {
+  it('beats a load in flight on the same instance', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const space = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const entered = gate.entered()
+    const before = space.get('k')
+    await entered
+    await space.delete('k')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    gate.succeed('new')
+    expect(await space.get('k')).toBe('new')
+    expect(
+      await instances
+        .make()
+        .space<string>('s', { ...MINUTE, load: gate.load })
+        .get('k'),
+    ).toBe('new')
+  })
+
+  it('beats a load in flight on another instance', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const loading = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const deleting = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const entered = gate.entered()
+    const before = loading.get('k')
+    await entered
+    await deleting.delete('k')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    gate.succeed('new')
+    expect(await deleting.get('k')).toBe('new')
+    await eventually(async () => expect(await loading.get('k')).toBe('new'))
+  })
+
+  it('beats a refresh behind', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const space = instances.make().space<string>('s', { ttl: 20, grace: '1m', jitter: 0, load: gate.load })
+    gate.succeed('old')
+    await space.get('k')
+    const entered = gate.entered()
+    await eventually(async () => expect((await space.getDetailed('k')).source).toBe('stale'))
+    await entered
+    await space.delete('k')
+    gate.succeed('older still')
+    gate.succeed('new')
+    expect(await space.get('k')).toBe('new')
+  })
+
+  it('reaches the memory of every other instance', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    const caches = [1, 2, 3].map(() => instances.make())
+    const spaces = caches.map(cache => cache.space<number>('s', { ...MINUTE, load: async () => version }))
+    await Promise.all(caches.map(cache => cache.init()))
+    await Promise.all(spaces.map(space => space.get('k')))
+    await eventually(() => expect(spaces.map(space => space.peek('k'))).toEqual([1, 1, 1]))
+    version = 2
+    await spaces[0]?.delete('k')
+    await eventually(() => expect(spaces.map(space => space.peek('k'))).toEqual([undefined, undefined, undefined]))
+    expect(await Promise.all(spaces.map(space => space.get('k')))).toEqual([2, 2, 2])
+  })
+
+  it('that an instance missed while cut off leaves it with no stale value', async () => {
+    await using server = await startRedis({ own: true })
+    await using proxy = await startProxy(server)
+    await using near = instancesOn(server.url)
+    const client = new Redis(proxy.url(server.url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    client.on('error', () => {})
+    let version = 1
+    const cache = new Cache({ redis: client, namespace: near.namespace })
+    const far = cache.space<number>('s', { ...MINUTE, load: async () => version })
+    await cache.init()
+    await far.get('k')
+    await eventually(() => expect(far.peek('k')).toBe(1))
+    proxy.refuse()
+    proxy.cut()
+    version = 2
+    await near
+      .make()
+      .space<number>('s', { ...MINUTE })
+      .delete('k')
+    await eventually(() => expect(far.peek('k')).toBeUndefined())
+    await proxy.heal()
+    await cache.init()
+    expect(await far.get('k')).toBe(2)
+    await cache.dispose()
+    client.disconnect()
+  })
+
+  it('rejects when Redis is down, so that nobody takes it for done', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make()
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await space.get('k')
+    await server.kill()
+    await expect(space.delete('k')).rejects.toMatchObject({ name: 'BreakwaterError' })
+  })
+})
+
+describe('when Redis fails', () => {
+  it('answers from the loader while the server hangs, each caller within the bound', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ redisTimeout: 100 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async id => `v${String(id)}` })
+    await cache.init()
+    await space.get('warm')
+    server.hang()
+    const startedAt = performance.now()
+    expect(await Promise.all([space.get('a'), space.get('a'), space.get('b')])).toEqual(['va', 'va', 'vb'])
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(space.stats).toMatchObject({ redisBypassed: 2, loads: 3 })
+    server.resume()
+    await cache.init()
+    expect(await space.get('c')).toBe('vc')
+  })
+
+  it('stops believing its memory when the log has been silent for longer than maxLag', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ maxLag: 150, redisTimeout: 50 })
+    let loads = 0
+    const space = cache.space<number>('s', { ...MINUTE, load: async () => ++loads })
+    await cache.init()
+    await space.get('k')
+    await eventually(() => expect(space.peek('k')).toBe(1))
+    server.hang()
+    await eventually(() => expect(space.peek('k')).toBeUndefined())
+    expect(await space.get('k')).toBe(2)
+    server.resume()
+  })
+
+  it('takes poisoned entries for misses and removes them', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const writer = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
+    await writer.get('k')
+    let valueKey = ''
+    await eventually(async () => {
+      ;[valueKey = ''] = await instances.redis.keys(`${instances.namespace}:*:v:s:k`)
+      expect(valueKey).not.toBe('')
+    })
+    const far = '9999999999999'
+    for (const poison of [
+      '',
+      'x',
+      '9V',
+      `1V${far}{"broken`,
+      `1X${far}{}`,
+      Buffer.from([0x31, 0x56, ...Buffer.from(far), 0xff, 0xfe]),
+    ]) {
+      await instances.redis.set(valueKey, poison)
+      const reader = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
+      expect(await reader.get('k')).toBe('good')
+      await eventually(async () => expect(await instances.redis.get(valueKey)).toMatch(/^1V\d{13}"good"$/))
+    }
+  })
+})

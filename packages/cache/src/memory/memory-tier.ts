@@ -1,0 +1,89 @@
+/** The first tier: entries of this process, a map a space, all spaces together bounded by bytes. The one door to lru-cache. */
+
+import { LRUCache } from 'lru-cache'
+
+/** What is kept of a value: when it turns stale on this process's clock, and until when it may still be served. */
+export interface MemoryEntry<V> {
+  readonly value: V | null
+  freshUntil: number
+  readonly staleUntil: number
+  /** Made on the first hit and handed to every later one: awaiting it costs half of what a new promise would. */
+  resolved: Promise<V | null> | undefined
+}
+
+/** Bytes of an entry beside its value and key: map slot, list links, the entry object. Source: measured on Node 20, rounded up. */
+const ENTRY_OVERHEAD_BYTES = 200
+
+export class MemorySpace<V> {
+  readonly entries: LRUCache<string, MemoryEntry<V>>
+  readonly #tier: MemoryTier
+
+  constructor(tier: MemoryTier, maxBytes: number) {
+    this.#tier = tier
+    // The tier's bound is the one that counts, and reaches over all spaces; this one only keeps lru-cache counting sizes.
+    this.entries = new LRUCache({ maxSize: 2 * maxBytes, maxEntrySize: maxBytes })
+  }
+
+  get(key: string): MemoryEntry<V> | undefined {
+    return this.entries.get(key)
+  }
+
+  /** @param bodyLength characters of the value as JSON: what a value weighs is estimated from it. */
+  set(key: string, entry: MemoryEntry<V>, bodyLength: number): void {
+    this.entries.set(key, entry, { size: ENTRY_OVERHEAD_BYTES + 2 * (key.length + bodyLength) })
+    this.#tier.makeRoom()
+  }
+
+  delete(key: string): void {
+    this.entries.delete(key)
+  }
+
+  clear(): void {
+    this.entries.clear()
+  }
+}
+
+export class MemoryTier {
+  readonly #maxBytes: number
+  readonly #spaces: MemorySpace<unknown>[] = []
+  evictions = 0
+
+  /** @param maxBytes bound of all spaces together; 0 keeps nothing. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  space<V>(): MemorySpace<V> {
+    const space = new MemorySpace<V>(this, Math.max(1, this.#maxBytes))
+    this.#spaces.push(space as MemorySpace<unknown>)
+    return space
+  }
+
+  get bytes(): number {
+    let bytes = 0
+    for (const space of this.#spaces) bytes += space.entries.calculatedSize
+    return bytes
+  }
+
+  get entryCount(): number {
+    let count = 0
+    for (const space of this.#spaces) count += space.entries.size
+    return count
+  }
+
+  /** Evicts the least recently used entries of the heaviest space until all of them fit together. */
+  makeRoom(): void {
+    while (this.bytes > this.#maxBytes) {
+      let heaviest = this.#spaces[0]
+      for (const space of this.#spaces) {
+        if (heaviest === undefined || space.entries.calculatedSize > heaviest.entries.calculatedSize) heaviest = space
+      }
+      heaviest?.entries.pop()
+      this.evictions++
+    }
+  }
+
+  clear(): void {
+    for (const space of this.#spaces) space.clear()
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Follows the log of invalidations, so that what another instance deletes leaves this one's first tier too.
+ *
+ * The log is a stream: a follower that was away reads on where it stopped, where pub/sub would have lost what was said
+ * meanwhile. Each entry carries a number that its script counted up; a follower that meets any other number than the next
+ * one has missed something (the log was trimmed past it, flushed, or rolled back by a failover), forgets all it holds and
+ * goes on from there. So does one whose connection failed.
+ *
+ * While replies come, an empty one included, the first tier is trusted for `maxLagMs` more. A server that hangs or a
+ * socket that is half open gives no reply, and the trust runs out by itself.
+ */
+
+import { type Clock, Deadline } from '@breakwater/kernel'
+import type { KeyLayout } from '../keys.js'
+import type { RedisClient, RedisLike } from './client.js'
+import { logPosition } from './scripts.js'
+
+const BATCH = 1_000
+const FIRST_RETRY_MS = 50
+const LAST_RETRY_MS = 2_000
+
+export interface LogListener {
+  /** A key was invalidated: `<space>:<key>`. */
+  onInvalidated(message: string): void
+  /** Invalidations may have been missed. */
+  onGap(): void
+}
+
+type StreamReply = [name: Buffer, entries: [id: Buffer, fields: Buffer[]][]][] | null
+
+export class InvalidationLog {
+  /** The first tier may be believed until this instant of the clock. */
+  until = 0
+
+  readonly #redis: RedisClient
+  readonly #connection: RedisLike
+  readonly #layout: KeyLayout
+  readonly #clock: Clock
+  readonly #maxLagMs: number
+  readonly #listener: LogListener
+  #lastId = '0-0'
+  #sequence = 0
+  #stopped = false
+  #wakeFromPause: (() => void) | undefined
+  #onFollowing: (() => void)[] = []
+
+  constructor(redis: RedisClient, layout: KeyLayout, clock: Clock, maxLagMs: number, listener: LogListener) {
+    this.#redis = redis
+    this.#layout = layout
+    this.#clock = clock
+    this.#maxLagMs = maxLagMs
+    this.#listener = listener
+    // Its own connection, since a blocking read would hold up all others.
+    this.#connection = redis.raw.duplicate({ lazyConnect: false, enableOfflineQueue: true, maxRetriesPerRequest: null })
+    this.#connection.on('error', () => {})
+    void this.#follow()
+  }
+
+  /** Resolves when the log is followed. */
+  async following(): Promise<void> {
+    if (this.until <= this.#clock.now()) await new Promise<void>(resolve => this.#onFollowing.push(resolve))
+  }
+
+  dispose(): void {
+    this.#stopped = true
+    this.until = 0
+    this.#wakeFromPause?.()
+    this.#connection.disconnect()
+  }
+
+  async #follow(): Promise<void> {
+    let retryMs = FIRST_RETRY_MS
+    while (!this.#stopped) {
+      try {
+        await this.#start()
+        for (;;) {
+          await this.#read()
+          retryMs = FIRST_RETRY_MS
+        }
+      } catch {
+        if (this.#stopped) return
+        // Not trusted at all from here: what the connection would have said next is unknown.
+        this.until = 0
+        this.#listener.onGap()
+        await this.#pause(retryMs * (0.5 + Math.random() / 2))
+        retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
+    const [id, sequence] = (await this.#redis.run(
+      logPosition,
+      [this.#layout.log(), this.#layout.logSequence()],
+      [],
+    )) as [string, string]
+    this.#lastId = id
+    this.#sequence = Number(sequence)
+  }
+
+  async #read(): Promise<void> {
+    const blockMs = Math.ceil(this.#maxLagMs / 3)
+    // Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead.
+    const reply = (await new Deadline(this.#clock, blockMs * 2).race(
+      this.#connection.callBuffer('xread', [
+        'COUNT',
+        BATCH,
+        'BLOCK',
+        blockMs,
+        'STREAMS',
+        this.#layout.log(),
+        this.#lastId,
+      ]),
+      () => new Error('no reply'),
+    )) as StreamReply
+    if (this.#stopped) throw new Error('stopped')
+    for (const [id, fields] of reply?.[0]?.[1] ?? []) this.#take(id.toString(), fields)
+    this.until = this.#clock.now() + this.#maxLagMs
+    for (const resolve of this.#onFollowing.splice(0)) resolve()
+  }
+
+  #take(id: string, fields: Buffer[]): void {
+    const sequence = Number(fields[1])
+    if (sequence !== this.#sequence + 1) this.#listener.onGap()
+    this.#sequence = sequence
+    this.#lastId = id
+    this.#listener.onInvalidated(fields[3]?.toString() ?? '')
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>(resolve => {
+      const timer = this.#clock.schedule(ms, resolve)
+      this.#wakeFromPause = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#wakeFromPause = undefined
+  }
+}

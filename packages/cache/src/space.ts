@@ -1,0 +1,299 @@
+/**
+ * One kind of thing in the cache: its keys, its loader, its ttls. `get` is a straight line to a first-tier hit: no await,
+ * no allocation, one reading of the coarse clock.
+ */
+
+import { BreakwaterError } from '@breakwater/kernel'
+import { encodeEntry } from './entry.js'
+import type { BoundGuard } from './guard/guard.js'
+import { type CacheKey, encodeKey } from './keys.js'
+import { Flight, type Outcome } from './load/flight.js'
+import { LoadLease } from './load/load-lease.js'
+import { LoadPath, type LoadRequest } from './load/load-path.js'
+import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
+import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
+import { discard, HEADER_LENGTH, invalidate, set } from './redis/scripts.js'
+import { SpaceStats } from './space-stats.js'
+import type { SpaceSurroundings } from './surroundings.js'
+
+/** Failures remembered at once; the oldest is forgotten first, and its key may be tried again early. */
+const MAX_FAILURES = 1_000
+
+export class Space<V, K extends CacheKey = CacheKey> {
+  readonly name: string
+  readonly stats: SpaceStats = new SpaceStats()
+  /** None if the space was declared without one. */
+  readonly guard: BoundGuard | undefined
+
+  readonly #around: SpaceSurroundings
+  readonly #options: ResolvedSpaceOptions<V, K>
+  readonly #memory: MemorySpace<V>
+  readonly #flights = new Map<string, Flight<V>>()
+  readonly #failures = new Map<string, { readonly error: unknown; readonly until: number }>()
+  readonly #path: LoadPath<V>
+
+  constructor(name: string, options: ResolvedSpaceOptions<V, K>, around: SpaceSurroundings) {
+    this.name = name
+    this.#options = options
+    this.#around = around
+    this.#memory = around.memory.space<V>()
+    const { redis, layout, clock, logger } = around
+    this.guard = options.guard?.bind({ space: name, redis, layout, clock, logger })
+    this.#path = new LoadPath<V>({
+      space: name,
+      clock,
+      stats: this.stats,
+      budget: around.budget,
+      inFlight: around.inFlight,
+      hardTimeoutMs: options.hardTimeoutMs,
+      guard: this.guard,
+      lease: redis && new LoadLease(redis, layout, name, around.wakeChannel, options.leaseMs, options.backoffMs),
+      discard: async (key, stored) => {
+        await redis?.run(discard, [layout.value(name, key)], [stored.slice(0, HEADER_LENGTH)])
+      },
+      keep: (key, value, freshMs, staleMs, bodyLength) => this.#keep(key, value, freshMs, staleMs, bodyLength),
+      isDraining: () => around.isDraining(),
+    })
+  }
+
+  /**
+   * Returns the value of `id`: from memory, from Redis, past its ttl but within its grace (and refreshed behind), or
+   * loaded once for all who ask. `null`: it does not exist.
+   *
+   * @throws the loader's own error, shared by all who waited for it; BreakwaterError `CACHE_LOAD_TIMEOUT` (kind
+   *   timeout) after the hard time-out; `CACHE_MISS_BUDGET` (rejected) when too many loads run at once;
+   *   `CACHE_KEY_INVALID`, `CACHE_NO_LOADER` (usage).
+   */
+  get(id: K): Promise<V | null> {
+    let key: string
+    try {
+      key = encodeKey(id)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const entry = this.#memory.get(key)
+    if (entry !== undefined) {
+      const now = this.#around.clock.coarse()
+      if (now < entry.freshUntil && now < this.#around.trust.until) {
+        this.stats.memoryHits++
+        entry.resolved ??= Promise.resolve(entry.value)
+        return entry.resolved
+      }
+    }
+    return this.#past(key, id, entry, this.#options.load, this.#options.policy).then(toValue)
+  }
+
+  /** Returns the value with where it came from. Rejects as `get` does. */
+  async getDetailed(id: K): Promise<Outcome<V>> {
+    const key = encodeKey(id)
+    const entry = this.#freshEntry(key)
+    if (entry === undefined) {
+      return this.#past(key, id, this.#memory.get(key), this.#options.load, this.#options.policy)
+    }
+    this.stats.memoryHits++
+    return { value: entry.value, source: entry.value === null ? 'absent' : 'memory' }
+  }
+
+  /** Returns the values of `ids`, in their order. Rejects when one of them does. */
+  getMany(ids: readonly K[]): Promise<(V | null)[]> {
+    return Promise.all(ids.map(id => this.get(id)))
+  }
+
+  /** Returns the value if this process holds it fresh; `undefined` if it does not. Never asks anyone. */
+  peek(id: K): V | null | undefined {
+    return this.#freshEntry(encodeKey(id))?.value
+  }
+
+  /** Reads `id`, loading it with this call's own loader and policy. Rejects as `get` does. */
+  async getOrLoad(id: K, loader: Loader<V, K>, policy: ResolvedPolicy = this.#options.policy): Promise<V | null> {
+    const key = encodeKey(id)
+    const entry = this.#freshEntry(key)
+    if (entry === undefined) return this.#past(key, id, this.#memory.get(key), loader, policy).then(toValue)
+    this.stats.memoryHits++
+    return entry.value
+  }
+
+  /** Stores a value (null: absent) over any load in flight; resolves when Redis has acknowledged it. Rejects as `delete` does. */
+  async set(id: K, value: V | null): Promise<void> {
+    const key = encodeKey(id)
+    const entry = encodeEntry(value, this.name)
+    const { policy } = this.#options
+    const ttlMs = value === null ? policy.absentTtlMs : policy.ttlMs
+    const graceMs = value === null ? 0 : policy.graceMs
+    this.fence(key)
+    if (this.#around.redis === undefined) {
+      this.#keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
+      return
+    }
+    const args = [`${this.name}:${key}`, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs)]
+    await this.#around.redis.run(set, this.#invalidationKeys(key), args)
+    this.fence(key)
+  }
+
+  /**
+   * Removes a key everywhere: in this process before it resolves, in Redis when it resolves, on every other instance
+   * within the log's delivery time. A load under way keeps its callers and stores nothing.
+   *
+   * @throws {BreakwaterError} `REDIS_DOWN` (rejected) or `REDIS_TIMEOUT` (timeout): other instances may still serve the
+   *   old value; call it again.
+   */
+  async delete(id: K): Promise<void> {
+    const key = encodeKey(id)
+    this.fence(key)
+    const { redis } = this.#around
+    if (redis === undefined) return
+    await redis.run(invalidate, this.#invalidationKeys(key), [`${this.name}:${key}`])
+    // A read that began in between may have taken the old value from Redis.
+    this.fence(key)
+  }
+
+  /** Forgets a key in this process, and keeps what is under way for it from being kept. */
+  fence(key: string): void {
+    this.#memory.delete(key)
+    this.#failures.delete(key)
+    const flight = this.#flights.get(key)
+    if (flight !== undefined) {
+      flight.fenced = true
+      this.#flights.delete(key)
+      flight.wake()
+    }
+  }
+
+  /** Forgets all keys, for an instance that may have missed an invalidation. */
+  fenceAll(): void {
+    this.#memory.clear()
+    this.#failures.clear()
+    for (const flight of this.#flights.values()) {
+      flight.fenced = true
+      flight.wake()
+    }
+    this.#flights.clear()
+  }
+
+  /** The holder of a key's lease is done. */
+  wake(key: string): void {
+    this.#flights.get(key)?.wake()
+  }
+
+  wakeAll(): void {
+    for (const flight of this.#flights.values()) flight.wake()
+  }
+
+  #freshEntry(key: string): MemoryEntry<V> | undefined {
+    const entry = this.#memory.get(key)
+    if (entry === undefined) return undefined
+    const now = this.#around.clock.coarse()
+    return now < entry.freshUntil && now < this.#around.trust.until ? entry : undefined
+  }
+
+  /** The first tier has nothing fresh. */
+  #past(
+    key: string,
+    id: K,
+    entry: MemoryEntry<V> | undefined,
+    loader: Loader<V, K> | undefined,
+    policy: ResolvedPolicy,
+  ): Promise<Outcome<V>> {
+    const { clock, trust } = this.#around
+    const now = clock.now()
+    const stale = entry !== undefined && now < entry.staleUntil && now < trust.until ? entry : undefined
+    const flying = this.#flights.get(key)
+    if (stale !== undefined) {
+      this.stats.staleHits++
+      if (
+        flying === undefined &&
+        this.#failure(key, now) === undefined &&
+        !this.#around.isDraining() &&
+        loader !== undefined
+      ) {
+        this.#start({ key, id, loader, policy, stale: stale.value })
+      }
+      return Promise.resolve({ value: stale.value, source: 'stale' })
+    }
+    if (flying !== undefined) {
+      this.stats.coalesced++
+      return flying.outcome
+    }
+    const failure = this.#failure(key, now)
+    if (failure !== undefined) return Promise.reject(failure.error)
+    if (loader === undefined) {
+      return Promise.reject(
+        new BreakwaterError(
+          'usage',
+          'CACHE_NO_LOADER',
+          `space "${this.name}" was declared without a loader: give it "load", or use getOrLoad`,
+        ),
+      )
+    }
+    const closed = this.#around.closedError()
+    if (closed !== undefined) return Promise.reject(closed)
+    return this.#start({ key, id, loader, policy, stale: undefined }).outcome
+  }
+
+  // One tick from the look into the map to here: no await, or two callers would both start.
+  #start(request: LoadRequest<V>): Flight<V> {
+    const { clock, inFlight } = this.#around
+    const flight = new Flight<V>(clock, this.#options.hardTimeoutMs, `space "${this.name}"`)
+    this.#flights.set(request.key, flight)
+    inFlight.run(this.#fly(flight, request))
+    return flight
+  }
+
+  async #fly(flight: Flight<V>, request: LoadRequest<V>): Promise<void> {
+    try {
+      await this.#path.run(flight, request)
+    } catch (error) {
+      if (!flight.fenced) this.#rememberFailure(request.key, error)
+      flight.fail(error)
+    } finally {
+      // Only its own entry: after an invalidation the map may hold a younger flight.
+      if (this.#flights.get(request.key) === flight) this.#flights.delete(request.key)
+    }
+  }
+
+  #keep(key: string, value: V | null, freshMs: number, staleMs: number, bodyLength: number): void {
+    const now = this.#around.clock.now()
+    this.#memory.set(
+      key,
+      { value, freshUntil: now + freshMs, staleUntil: now + staleMs, resolved: undefined },
+      bodyLength,
+    )
+  }
+
+  #failure(key: string, now: number): { readonly error: unknown } | undefined {
+    const failure = this.#failures.get(key)
+    if (failure === undefined) return undefined
+    if (now < failure.until) return failure
+    this.#failures.delete(key)
+    return undefined
+  }
+
+  #rememberFailure(key: string, error: unknown): void {
+    if (this.#options.backoffMs === 0) return
+    // A refusal of ours says nothing about the key.
+    if (error instanceof BreakwaterError && error.kind === 'rejected') return
+    this.#failures.delete(key)
+    this.#failures.set(key, { error, until: this.#around.clock.now() + this.#options.backoffMs })
+    if (this.#failures.size > MAX_FAILURES) {
+      for (const oldest of this.#failures.keys()) {
+        this.#failures.delete(oldest)
+        break
+      }
+    }
+  }
+
+  #invalidationKeys(key: string): string[] {
+    const { layout } = this.#around
+    return [
+      layout.value(this.name, key),
+      layout.lease(this.name, key),
+      layout.waiters(this.name, key),
+      layout.log(),
+      layout.logSequence(),
+    ]
+  }
+}
+
+function toValue<V>(outcome: Outcome<V>): V | null {
+  return outcome.value
+}
