@@ -31,7 +31,18 @@ export interface CacheStats {
   readonly spaces: Readonly<Record<string, Readonly<SpaceStats>>>
   readonly memory: { readonly bytes: number; readonly entries: number; readonly evictions: number }
   readonly loads: { readonly inFlight: number; readonly pending: number; readonly budget: number }
-  readonly redis: { readonly failures: number; readonly following: boolean } | undefined
+  readonly redis:
+    | {
+        /** Operations that failed, hung or were not tried. */
+        readonly failures: number
+        /** Whether the invalidation log is heard, so that the first tier may be believed. */
+        readonly following: boolean
+        /** Entries of the log taken, this instance's own included. */
+        readonly invalidations: number
+        /** Times that the first tier was emptied, since an invalidation may have been missed. */
+        readonly gaps: number
+      }
+    | undefined
 }
 
 export interface LifeOptions {
@@ -178,7 +189,13 @@ export class Cache implements Managed {
       spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, { ...space.stats }])),
       memory: { bytes: memory.bytes, entries: memory.entryCount, evictions: memory.evictions },
       loads: { inFlight: this.#inFlight.count, pending: budget.pending, budget: budget.size },
-      redis: redis && { failures: redis.failures, following: this.#around.trust.until > clock.now() },
+      redis: redis &&
+        this.#log && {
+          failures: redis.failures,
+          following: this.#log.until > clock.now(),
+          invalidations: this.#log.invalidations,
+          gaps: this.#log.gaps,
+        },
     }
   }
 

@@ -19,7 +19,7 @@ import { type Clock, Faults, type Logger } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
 import { Filter, type FilterShape, shapeFor } from './filter.js'
 import type { BoundGuard, Guard, GuardSurroundings } from './guard.js'
-import { BUILD_LEASE_MS, SharedBits } from './shared-bits.js'
+import { BUILD_LEASE_MS, SharedBits, type SharedHeader } from './shared-bits.js'
 
 export interface BloomGuardOptions {
   /** Yields every key that exists, in the forms that `get` is called with; called by the one instance that builds. */
@@ -70,7 +70,8 @@ class BloomGuard implements BoundGuard {
   #filter: Filter
   /** The copy being filled, so that an add made meanwhile is in it. */
   #filling: Filter | undefined
-  #epoch = ''
+  /** The shared bits that the copy is of. */
+  #header: SharedHeader | undefined
   #preparing: Promise<void> | undefined
 
   constructor(scan: BloomGuardOptions['scan'], expected: number, shape: FilterShape, around: GuardSurroundings) {
@@ -81,8 +82,7 @@ class BloomGuard implements BoundGuard {
     this.#clock = around.clock
     this.#logger = around.logger
     this.#filter = new Filter(shape)
-    this.#shared =
-      around.redis && new SharedBits(around.redis, around.layout, around.space, shape, this.#filter.byteLength)
+    this.#shared = around.redis && new SharedBits(around.redis, around.layout, around.space)
   }
 
   mayContain(key: string): boolean | Promise<boolean> {
@@ -91,14 +91,15 @@ class BloomGuard implements BoundGuard {
       return true
     }
     if (this.#filter.has(key)) return true
-    return this.#shared === undefined ? false : this.#confirm(key, this.#shared)
+    if (this.#shared === undefined || this.#header === undefined) return false
+    return this.#confirm(key, this.#shared, this.#header)
   }
 
   async add(id: CacheKey): Promise<void> {
     const key = encodeKey(id)
     this.#filter.add(key)
     this.#filling?.add(key)
-    await this.#shared?.add(key, this.#filter.redisOffsets(key), this.#epoch)
+    await this.#shared?.add(key, this.#header)
   }
 
   async init(signal: AbortSignal): Promise<void> {
@@ -116,10 +117,10 @@ class BloomGuard implements BoundGuard {
     this.#disposed.abort(new Error('the guard has been disposed of'))
   }
 
-  async #confirm(key: string, shared: SharedBits): Promise<boolean> {
+  async #confirm(key: string, shared: SharedBits, header: SharedHeader): Promise<boolean> {
     let answer: 'maybe' | 'no' | 'unknown'
     try {
-      answer = await shared.check(this.#epoch, this.#filter.redisOffsets(key))
+      answer = await shared.check(key, header)
     } catch {
       // Redis did not answer: the copy may still be right, so it is kept.
       return true
@@ -174,23 +175,23 @@ class BloomGuard implements BoundGuard {
 
   async #fetch(shared: SharedBits): Promise<boolean> {
     const header = await shared.look()
-    if (header === undefined || !header.ready || !header.matches) return false
-    const filter = new Filter(this.#shape)
-    if (!(await shared.fetch(header.epoch, filter))) return false
+    if (header === undefined || !header.ready) return false
+    const filter = await shared.fetch(header)
+    if (filter === undefined) return false
     this.#filter = filter
-    this.#epoch = header.epoch
+    this.#header = header
     return true
   }
 
   async #build(shared: SharedBits, signal: AbortSignal): Promise<boolean> {
-    const epoch = await shared.begin()
+    const epoch = await shared.begin(this.#shape)
     if (epoch === undefined) return false
     const renewing = new AbortController()
     const renewed = this.#keepRenewing(shared, epoch, renewing.signal)
     try {
       const entries = await this.#fillFromScan(signal)
       if (!(await shared.finish(epoch, this.#filter, entries))) return false
-      this.#epoch = epoch
+      this.#header = { epoch, shape: this.#shape, ready: true }
       return true
     } catch (error) {
       await shared.abandon(epoch).catch(() => {})

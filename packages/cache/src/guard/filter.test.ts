@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Filter, shapeFor } from './filter.js'
+import { byteLengthOf, Filter, redisOffsets, shapeFor } from './filter.js'
 
 describe('Filter', () => {
   it('holds the error rate that it was sized for, and never denies a key it holds', () => {
@@ -20,13 +20,15 @@ describe('Filter', () => {
   })
 
   it('puts its bits where Redis counts them', () => {
-    const filter = new Filter(shapeFor(100, 0.01))
+    const shape = shapeFor(100, 0.01)
+    const filter = new Filter(shape)
     filter.add('a key')
     const bytes = filter.toBytes()
+    expect(bytes.length).toBe(byteLengthOf(shape))
     const bitsSet = [...bytes].flatMap((byte, i) =>
       [...Array(8).keys()].filter(bit => byte & (0x80 >> bit)).map(bit => i * 8 + bit),
     )
-    expect(bitsSet).toEqual([...new Set(filter.redisOffsets('a key'))].sort((a, b) => a - b))
+    expect(bitsSet).toEqual([...new Set(redisOffsets('a key', shape))].sort((a, b) => a - b))
   })
 
   it('has every key of the filters that were merged into it', () => {

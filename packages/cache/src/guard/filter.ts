@@ -49,16 +49,6 @@ export class Filter {
     return this.#filter.has(key)
   }
 
-  /** Returns the offsets of a key's bits as Redis's GETBIT counts them, from a byte's highest bit down; the structure counts up. */
-  redisOffsets(key: string): number[] {
-    return positionsOf(key, this.shape.size, new Array<number>(this.shape.hashes).fill(0)).map(position => position ^ 7)
-  }
-
-  /** Bytes of the filter in Redis. */
-  get byteLength(): number {
-    return this.#bytes.length
-  }
-
   /** Returns a copy of the bits. */
   toBytes(): Buffer {
     return Buffer.from(this.#bytes)
@@ -73,4 +63,14 @@ export class Filter {
   get #bytes(): Uint8Array {
     return (this.#filter as unknown as Internals)._filter.array
   }
+}
+
+/** Returns the offsets of a key's bits as Redis's GETBIT counts them, from a byte's highest bit down; the structure counts up. */
+export function redisOffsets(key: string, shape: FilterShape): number[] {
+  return positionsOf(key, shape.size, new Array<number>(shape.hashes).fill(0)).map(position => position ^ 7)
+}
+
+/** Returns how many bytes the bits of a shape take. */
+export function byteLengthOf(shape: FilterShape): number {
+  return Math.ceil(shape.size / 8)
 }

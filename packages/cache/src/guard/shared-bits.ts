@@ -13,7 +13,7 @@ import { randomBytes } from 'node:crypto'
 import type { KeyLayout } from '../keys.js'
 import { type RedisClient, Script } from '../redis/client.js'
 import { APPEND_TO_LOG, WAKE } from '../redis/scripts.js'
-import type { Filter, FilterShape } from './filter.js'
+import { byteLengthOf, Filter, type FilterShape, redisOffsets } from './filter.js'
 import { HASH_VERSION } from './hashing.js'
 
 /** How long a builder may be silent before another takes over; it renews at a third of this. */
@@ -35,6 +35,10 @@ return 1`)
 const renewBuild = new Script(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+
+/** KEYS build; ARGV epoch. */
+const abandonBuild = new Script(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`)
 
 /** KEYS header, bits, build, scan; ARGV epoch, bytes, entries. Replies 1 if the epoch is ready now. */
 const finish = new Script(`
@@ -58,46 +62,42 @@ return 1`)
 
 /**
  * Sets a key's bits, and drops what the cache knows of the key: KEYS header, bits, waiters, log, sequence, value, lease;
- * ARGV wake message, epoch, offsets. Replies the header's epoch if it is another one ('' for no header): nothing was
- * done then; else 1.
+ * ARGV wake message, epoch, offsets. Replies 1, or 0 if the header names another epoch or none that we understand, while
+ * we thought of one: nothing was done then.
  */
 const addBits = new Script(`
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if (epoch or '') ~= ARGV[2] then return epoch or '' end
-if epoch then
-  for i = 3, #ARGV do redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
-end
+local header = redis.call('HMGET', KEYS[1], 'epoch', 'version')
+local epoch = header[1] and header[2] == '${HASH_VERSION}' and header[1] or ''
+if epoch ~= ARGV[2] then return 0 end
+for i = 3, #ARGV do redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
 redis.call('DEL', KEYS[6], KEYS[7])
 ${WAKE}
 ${APPEND_TO_LOG}
 return 1`)
 
+/** What the header says of the bits that count. Whoever finds them takes over their shape, whatever its own would be. */
 export interface SharedHeader {
   readonly epoch: string
+  readonly shape: FilterShape
   readonly ready: boolean
-  /** The bits mean the same to us: same shape, same hashing. */
-  readonly matches: boolean
 }
 
 export class SharedBits {
   readonly #redis: RedisClient
   readonly #layout: KeyLayout
   readonly #space: string
-  readonly #shape: FilterShape
-  readonly #bytes: number
   readonly #header: string
   readonly #build: string
 
-  constructor(redis: RedisClient, layout: KeyLayout, space: string, shape: FilterShape, bytes: number) {
+  constructor(redis: RedisClient, layout: KeyLayout, space: string) {
     this.#redis = redis
     this.#layout = layout
     this.#space = space
-    this.#shape = shape
-    this.#bytes = bytes
     this.#header = layout.guard(space, 'header')
     this.#build = layout.guard(space, 'build')
   }
 
+  /** Returns the header, or `undefined` if there is none that we understand. */
   async look(): Promise<SharedHeader | undefined> {
     const fields = (await this.#redis.command('hmget', [
       this.#header,
@@ -108,22 +108,18 @@ export class SharedBits {
       'version',
     ])) as (Buffer | null)[]
     const [epoch, state, size, hashes, version] = fields.map(field => field?.toString())
-    if (epoch === undefined) return undefined
-    const { size: ownSize, hashes: ownHashes } = this.#shape
-    return {
-      epoch,
-      ready: state === 'ready',
-      matches: Number(size) === ownSize && Number(hashes) === ownHashes && Number(version) === HASH_VERSION,
-    }
+    const shape = { size: Number(size), hashes: Number(hashes) }
+    if (epoch === undefined || Number(version) !== HASH_VERSION || !(shape.size > 0 && shape.hashes > 0))
+      return undefined
+    return { epoch, shape, ready: state === 'ready' }
   }
 
   /** Opens a new epoch for this process to fill, or replies `undefined` while another one builds. From now on adds go to it. */
-  async begin(): Promise<string | undefined> {
+  async begin(shape: FilterShape): Promise<string | undefined> {
     const epoch = randomBytes(9).toString('base64url')
-    const { size, hashes } = this.#shape
     const keys = [this.#header, this.#bits(epoch), this.#build]
-    const won = await this.#redis.run(begin, keys, [epoch, size, hashes, HASH_VERSION, this.#bytes - 1, BUILD_LEASE_MS])
-    return won === 1 ? epoch : undefined
+    const args = [epoch, shape.size, shape.hashes, HASH_VERSION, byteLengthOf(shape) - 1, BUILD_LEASE_MS]
+    return (await this.#redis.run(begin, keys, args)) === 1 ? epoch : undefined
   }
 
   /** Prolongs the right to build; false if it is lost. */
@@ -140,40 +136,41 @@ export class SharedBits {
     }
     await this.#redis.command('pexpire', [scan, UNFINISHED_MS])
     const keys = [this.#header, this.#bits(epoch), this.#build, scan]
-    return (await this.#redis.run(finish, keys, [epoch, this.#bytes, entries])) === 1
+    return (await this.#redis.run(finish, keys, [epoch, bytes.length, entries])) === 1
   }
 
   /** Gives the right to build up, after a scan that failed. */
   async abandon(epoch: string): Promise<void> {
-    await this.#redis.run(
-      new Script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`),
-      [this.#build],
-      [epoch],
-    )
+    await this.#redis.run(abandonBuild, [this.#build], [epoch])
   }
 
-  /** Merges the bits of `epoch` into `filter`; false if they are not whole. */
-  async fetch(epoch: string, filter: Filter): Promise<boolean> {
+  /** Returns a filter with the bits of `header`, or `undefined` if they are not whole. */
+  async fetch(header: SharedHeader): Promise<Filter | undefined> {
+    const length = byteLengthOf(header.shape)
     const pieces: Buffer[] = []
-    for (let offset = 0; offset < this.#bytes; offset += PIECE_BYTES) {
-      const end = Math.min(offset + PIECE_BYTES, this.#bytes) - 1
-      pieces.push((await this.#redis.command('getrange', [this.#bits(epoch), offset, end])) as Buffer)
+    for (let offset = 0; offset < length; offset += PIECE_BYTES) {
+      const end = Math.min(offset + PIECE_BYTES, length) - 1
+      pieces.push((await this.#redis.command('getrange', [this.#bits(header.epoch), offset, end])) as Buffer)
     }
     const bytes = Buffer.concat(pieces)
-    if (bytes.length !== this.#bytes) return false
+    if (bytes.length !== length) return undefined
+    const filter = new Filter(header.shape)
     filter.merge(bytes)
-    return true
+    return filter
   }
 
-  async check(epoch: string, offsets: readonly number[]): Promise<'maybe' | 'no' | 'unknown'> {
-    const reply = await this.#redis.run(check, [this.#header, this.#bits(epoch)], [epoch, this.#bytes, ...offsets])
+  async check(key: string, header: SharedHeader): Promise<'maybe' | 'no' | 'unknown'> {
+    const { epoch, shape } = header
+    const args = [epoch, byteLengthOf(shape), ...redisOffsets(key, shape)]
+    const reply = await this.#redis.run(check, [this.#header, this.#bits(epoch)], args)
     return reply === 1 ? 'maybe' : reply === 0 ? 'no' : 'unknown'
   }
 
-  /** Sets a key's bits in whichever epoch counts. Rejects if Redis does not acknowledge it. */
-  async add(key: string, offsets: readonly number[], knownEpoch: string): Promise<void> {
-    let epoch = knownEpoch
+  /** Sets a key's bits in whichever epoch counts, `known` or a newer one, which is returned. Rejects if Redis does not acknowledge it. */
+  async add(key: string, known: SharedHeader | undefined): Promise<SharedHeader | undefined> {
+    let header = known
     for (;;) {
+      const epoch = header?.epoch ?? ''
       const keys = [
         this.#header,
         this.#bits(epoch),
@@ -183,9 +180,9 @@ export class SharedBits {
         this.#layout.value(this.#space, key),
         this.#layout.lease(this.#space, key),
       ]
-      const reply = await this.#redis.run(addBits, keys, [`${this.#space}:${key}`, epoch, ...offsets])
-      if (reply === 1) return
-      epoch = String(reply)
+      const offsets = header === undefined ? [] : redisOffsets(key, header.shape)
+      if ((await this.#redis.run(addBits, keys, [`${this.#space}:${key}`, epoch, ...offsets])) === 1) return header
+      header = await this.look()
     }
   }
 

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { type Clock, systemClock, type Timer } from '@breakwater/kernel'
 import { eventually, startProxy, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
@@ -8,6 +9,39 @@ import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { Gate, instancesOn } from '../instances.fixture.js'
 import type { RedisLike } from '../redis/client.js'
+
+/** A client that holds the replies of its scripts back until told to let go. Its duplicates are stock. */
+function holdReplies(client: Redis): { replied: () => Promise<unknown>; letGo: () => void } {
+  let letGo!: () => void
+  const held = new Promise<void>(resolve => {
+    letGo = resolve
+  })
+  const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>
+  let reply: Promise<unknown> = Promise.resolve()
+  client.call = (async (...args: unknown[]) => {
+    reply = call(...args)
+    await held
+    return reply
+  }) as typeof client.call
+  return { replied: () => reply, letGo }
+}
+
+/** Real time, and what the whole process stood still on top of it. */
+class StallingClock implements Clock {
+  stalledMs = 0
+
+  now(): number {
+    return systemClock.now() + this.stalledMs
+  }
+
+  coarse(): number {
+    return this.now()
+  }
+
+  schedule(...args: Parameters<Clock['schedule']>): Timer {
+    return systemClock.schedule(...args)
+  }
+}
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
 
@@ -222,6 +256,30 @@ describe('an invalidation', () => {
     expect(await space.get('k')).toBe('new')
   })
 
+  it('beats a read whose reply was under way when it came', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    const load = async (): Promise<number> => version
+    const writer = instances.make().space<number>('s', { ...MINUTE, load })
+    await writer.get('k')
+    await eventually(() => expect(writer.peek('k')).toBe(1))
+    const client = new Redis(testRedis().url)
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '10s' })
+    const reader = cache.space<number>('s', { ...MINUTE, load })
+    await cache.init()
+    const { replied, letGo } = holdReplies(client)
+    const before = reader.get('k')
+    await replied()
+    version = 2
+    await writer.delete('k')
+    await eventually(() => expect(cache.stats().redis?.invalidations).toBe(1))
+    letGo()
+    expect(await before).toBe(1)
+    expect(await reader.get('k')).toBe(2)
+    await cache.dispose()
+    client.disconnect()
+  })
+
   it('reaches the memory of every other instance', async () => {
     await using instances = instancesOn(testRedis().url)
     let version = 1
@@ -305,6 +363,18 @@ describe('when Redis fails', () => {
     await eventually(() => expect(space.peek('k')).toBeUndefined())
     expect(await space.get('k')).toBe(2)
     server.resume()
+  })
+
+  it('does not believe its memory after the process stood still, before a timer could have told it', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const clock = new StallingClock()
+    const cache = instances.make({ clock, maxLag: 1_000 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await cache.init()
+    await space.get('k')
+    await eventually(() => expect(space.peek('k')).toBe('v'))
+    clock.stalledMs = 1_000
+    expect(space.peek('k')).toBeUndefined()
   })
 
   it('takes poisoned entries for misses and removes them', async () => {

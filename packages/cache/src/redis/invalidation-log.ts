@@ -31,6 +31,10 @@ type StreamReply = [name: Buffer, entries: [id: Buffer, fields: Buffer[]][]][] |
 export class InvalidationLog {
   /** The first tier may be believed until this instant of the clock. */
   until = 0
+  /** Entries taken. */
+  invalidations = 0
+  /** Times that entries may have been missed. */
+  gaps = 0
 
   readonly #redis: RedisClient
   readonly #connection: RedisLike
@@ -81,7 +85,7 @@ export class InvalidationLog {
         if (this.#stopped) return
         // Not trusted at all from here: what the connection would have said next is unknown.
         this.until = 0
-        this.#listener.onGap()
+        this.#gap()
         await this.#pause(retryMs * (0.5 + Math.random() / 2))
         retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
       }
@@ -121,10 +125,16 @@ export class InvalidationLog {
 
   #take(id: string, fields: Buffer[]): void {
     const sequence = Number(fields[1])
-    if (sequence !== this.#sequence + 1) this.#listener.onGap()
+    if (sequence !== this.#sequence + 1) this.#gap()
+    this.invalidations++
     this.#sequence = sequence
     this.#lastId = id
     this.#listener.onInvalidated(fields[3]?.toString() ?? '')
+  }
+
+  #gap(): void {
+    this.gaps++
+    this.#listener.onGap()
   }
 
   async #pause(ms: number): Promise<void> {

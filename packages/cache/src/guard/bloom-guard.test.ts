@@ -1,0 +1,247 @@
+import { eventually, startRedis } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { type Instances, instancesOn } from '../instances.fixture.js'
+import type { Space } from '../space.js'
+import { type BloomGuardOptions, bloomGuard } from './bloom-guard.js'
+
+/** A table of ids, read by loaders and scans, with what was asked of it. */
+class Table {
+  readonly ids = new Set<number>()
+  loads = 0
+  scans = 0
+
+  constructor(ids: Iterable<number>) {
+    for (const id of ids) this.ids.add(id)
+  }
+
+  readonly load = async (id: number): Promise<{ id: number } | null> => {
+    this.loads++
+    return this.ids.has(id) ? { id } : null
+  };
+
+  *scan(): Iterable<number> {
+    this.scans++
+    yield* this.ids
+  }
+}
+
+interface Guarded {
+  readonly cache: Cache
+  readonly space: Space<{ id: number }, number>
+}
+
+function guarded(cache: Cache, table: Table, options: Partial<BloomGuardOptions> = {}): Guarded {
+  const guard = bloomGuard({ scan: () => table.scan(), expected: 1_000, errorRate: 0.0001, ...options })
+  const space = cache.space<{ id: number }, number>('row', { ttl: '1m', absentTtl: '1m', load: table.load, guard })
+  return { cache, space }
+}
+
+async function ready(instances: Instances, table: Table, options?: Partial<BloomGuardOptions>): Promise<Guarded> {
+  const made = guarded(instances.make(), table, options)
+  await made.cache.initGuards()
+  return made
+}
+
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
+const keysOf = (instances: Instances, part: string): Promise<string[]> =>
+  instances.redis.keys(`${instances.namespace}:*:g:row:${part}`)
+
+describe('a guard', () => {
+  it('keeps reads of what does not exist from the loader, and none of what does', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(500))
+    const { space } = await ready(instances, table)
+    expect(await space.getMany(upTo(500))).toEqual(upTo(500).map(id => ({ id })))
+    expect(table.loads).toBe(500)
+    const absent = upTo(500).map(id => id + 1_000_000)
+    expect(new Set(await space.getMany(absent))).toEqual(new Set([null]))
+    // One in ten thousand may pass.
+    expect(table.loads - 500).toBeLessThan(5)
+    expect(space.guard?.state).toBe('ready')
+  })
+
+  it('is built by one instance and fetched by the others', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const all = await Promise.all([1, 2, 3].map(() => ready(instances, table)))
+    expect(table.scans).toBe(1)
+    for (const { space } of all) expect(await space.get(4_000)).toBeNull()
+    expect(table.loads).toBe(0)
+  })
+
+  it('lets a row through on every instance once its add is acknowledged', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const [a, b] = [await ready(instances, table), await ready(instances, table)]
+    expect(await a.space.get(777)).toBeNull()
+    await b.space.guard?.add(777)
+    table.ids.add(777)
+    expect(await a.space.get(777)).toEqual({ id: 777 })
+    expect(await b.space.get(777)).toEqual({ id: 777 })
+  })
+
+  it('forgets with an add that the row was known to be absent', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const open = guarded(instances.make(), table)
+    expect(await open.space.get(777)).toBeNull()
+    const { space } = await ready(instances, table)
+    await space.guard?.add(777)
+    table.ids.add(777)
+    expect(await space.get(777)).toEqual({ id: 777 })
+    await eventually(async () => expect(await open.space.get(777)).toEqual({ id: 777 }))
+  })
+
+  it('keeps what another instance adds while one scans', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    let scanning!: () => void
+    const reached = new Promise<void>(resolve => {
+      scanning = resolve
+    })
+    let goOn!: () => void
+    const held = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const builder = guarded(instances.make(), table, {
+      async *scan() {
+        yield* upTo(100)
+        scanning()
+        await held
+      },
+    })
+    const built = builder.cache.initGuards()
+    await reached
+    const other = guarded(instances.make(), table)
+    await other.space.guard?.add(777)
+    table.ids.add(777)
+    // Not complete yet: everything may exist.
+    expect(await builder.space.get(5_000)).toBeNull()
+    expect(table.loads).toBe(1)
+    goOn()
+    await built
+    await other.cache.initGuards()
+    for (const { space } of [builder, other]) {
+      expect(await space.get(777)).toEqual({ id: 777 })
+      expect(await space.get(6_000)).toBeNull()
+    }
+    expect(table.loads).toBe(2)
+  })
+
+  it('takes over the shape of the bits it finds, when another release has sized them otherwise', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const before = await ready(instances, table, { expected: 1_000 })
+    const after = await ready(instances, table, { expected: 50_000 })
+    expect(table.scans).toBe(1)
+    await after.space.guard?.add(777)
+    await before.space.guard?.add(778)
+    for (const id of [777, 778]) table.ids.add(id)
+    for (const { space } of [before, after])
+      expect(await space.getMany([777, 778, 1])).toEqual([{ id: 777 }, { id: 778 }, { id: 1 }])
+  })
+
+  it('works in one process without Redis', async () => {
+    const cache = new Cache()
+    const table = new Table(upTo(100))
+    const { space } = guarded(cache, table)
+    await cache.initGuards()
+    expect(await space.get(5_000)).toBeNull()
+    expect(table.loads).toBe(0)
+    await space.guard?.add(5_000)
+    table.ids.add(5_000)
+    expect(await space.get(5_000)).toEqual({ id: 5_000 })
+    await cache.dispose()
+  })
+})
+
+describe('a guard in doubt', () => {
+  for (const part of ['header', 'bits:*']) {
+    it(`lets every read through when its ${part.split(':')[0]} is gone, and builds anew`, async () => {
+      await using instances = instancesOn(testRedis().url)
+      const table = new Table(upTo(100))
+      const { space } = await ready(instances, table)
+      table.ids.add(777)
+      await instances.redis.del(await keysOf(instances, part))
+      // The copy says no, and there is nothing to confirm it.
+      expect(await space.get(777)).toEqual({ id: 777 })
+      await eventually(() => expect(space.guard?.state).toBe('ready'))
+      expect(table.scans).toBe(2)
+      table.loads = 0
+      expect(await space.get(8_000)).toBeNull()
+      expect(table.loads).toBe(0)
+    })
+  }
+
+  it('lets every read through when its bits are shorter than they should be', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const { space } = await ready(instances, table)
+    table.ids.add(777)
+    const [bits = ''] = await keysOf(instances, 'bits:*')
+    await instances.redis.set(bits, 'x')
+    expect(await space.get(777)).toEqual({ id: 777 })
+  })
+
+  it('lets every read through while Redis hangs, and rejects an add that nobody acknowledged', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const table = new Table(upTo(100))
+    const { space } = await ready(instances, table)
+    server.hang()
+    table.ids.add(777)
+    expect(await space.get(777)).toEqual({ id: 777 })
+    await expect(space.guard?.add(778)).rejects.toMatchObject({ code: 'REDIS_TIMEOUT' })
+    server.resume()
+  })
+
+  it('lets every read through when the scan fails, tells init why, and tries again behind', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    let fail = true
+    const made = guarded(instances.make(), table, {
+      scan: () => {
+        if (fail) throw new Error('relation does not exist')
+        return table.scan()
+      },
+    })
+    await expect(made.cache.initGuards()).rejects.toThrow('relation does not exist')
+    expect(await made.space.get(1)).toEqual({ id: 1 })
+    fail = false
+    await eventually(() => expect(made.space.guard?.state).toBe('ready'))
+  })
+
+  it('leaves the building to another instance when it is disposed of in the middle', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    let scanning!: () => void
+    const reached = new Promise<void>(resolve => {
+      scanning = resolve
+    })
+    const leaving = guarded(instances.make(), table, {
+      async *scan({ signal }) {
+        yield 1
+        scanning()
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      },
+    })
+    const controller = new AbortController()
+    const failed = expect(leaving.cache.initGuards({ signal: controller.signal })).rejects.toThrow('shutting down')
+    await reached
+    const next = ready(instances, table)
+    controller.abort(new Error('shutting down'))
+    await failed
+    expect((await next).space.guard?.state).toBe('ready')
+    expect(table.scans).toBe(1)
+  })
+})
+
+describe('bloomGuard', () => {
+  it('names every fault of its options in one error', () => {
+    expect(() => bloomGuard({ scan: 1, expected: 0, errorRate: 1, size: 3 } as never)).toThrow(
+      /size is not an option.*scan must be.*expected must be.*errorRate must be/s,
+    )
+  })
+})
