@@ -26,7 +26,8 @@ export function instancesOn(url: string): Instances {
     namespace,
     redis: connect(),
     make(options = {}) {
-      const cache = new Cache({ ...options, redis: connect(), namespace })
+      // Generous, since a test machine may be slow; a test of what is slow sets its own.
+      const cache = new Cache({ redisTimeout: '5s', ...options, redis: connect(), namespace })
       caches.push(cache)
       return cache
     },

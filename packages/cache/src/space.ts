@@ -3,7 +3,7 @@
  * no allocation, one reading of the coarse clock.
  */
 
-import { BreakwaterError } from '@breakwater/kernel'
+import { BreakwaterError, isBreakwaterError } from '@breakwater/kernel'
 import { encodeEntry } from './entry.js'
 import type { BoundGuard } from './guard/guard.js'
 import { type CacheKey, encodeKey } from './keys.js'
@@ -271,7 +271,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
   #rememberFailure(key: string, error: unknown): void {
     if (this.#options.backoffMs === 0) return
     // A refusal of ours says nothing about the key.
-    if (error instanceof BreakwaterError && error.kind === 'rejected') return
+    if (isBreakwaterError(error) && error.kind === 'rejected') return
     this.#failures.delete(key)
     this.#failures.set(key, { error, until: this.#around.clock.now() + this.#options.backoffMs })
     if (this.#failures.size > MAX_FAILURES) {

@@ -324,7 +324,7 @@ describe('an invalidation', () => {
   it('rejects when Redis is down, so that nobody takes it for done', async () => {
     await using server = await startRedis({ own: true })
     await using instances = instancesOn(server.url)
-    const cache = instances.make()
+    const cache = instances.make({ redisTimeout: 100 })
     const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
     await space.get('k')
     await server.kill()

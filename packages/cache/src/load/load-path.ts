@@ -3,7 +3,7 @@
  * the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
  */
 
-import { BreakwaterError, type Clock, Deadline } from '@breakwater/kernel'
+import { BreakwaterError, type Clock, Deadline, isBreakwaterError } from '@breakwater/kernel'
 import { decodeEntry, type EncodedEntry, encodeEntry } from '../entry.js'
 import type { BoundGuard } from '../guard/guard.js'
 import type { CacheKey } from '../keys.js'
@@ -139,8 +139,9 @@ export class LoadPath<V> {
       stats.loadFailures++
       // The failure is shared through Redis before the flight fails, so that no caller can ask it anew in between.
       if (lease !== undefined && token !== undefined) {
-        // Nobody else is to blame for a load that our own end has cut short.
-        await lease.release(key, token, inFlight.aborted ? undefined : error).catch(() => {})
+        // A load that our own end or our own budget cut short says nothing about the key.
+        const ours = inFlight.aborted || (isBreakwaterError(error) && error.kind === 'rejected')
+        await lease.release(key, token, ours ? undefined : error).catch(() => {})
       }
       throw error
     }

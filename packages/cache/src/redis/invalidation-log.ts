@@ -37,7 +37,8 @@ export class InvalidationLog {
   gaps = 0
 
   readonly #redis: RedisClient
-  readonly #connection: RedisLike
+  /** Its own, since a blocking read would hold up all others; a new one after each failure, so that no read of the old one is left in a queue. */
+  #connection: RedisLike | undefined
   readonly #layout: KeyLayout
   readonly #clock: Clock
   readonly #maxLagMs: number
@@ -54,9 +55,6 @@ export class InvalidationLog {
     this.#clock = clock
     this.#maxLagMs = maxLagMs
     this.#listener = listener
-    // Its own connection, since a blocking read would hold up all others.
-    this.#connection = redis.raw.duplicate({ lazyConnect: false, enableOfflineQueue: true, maxRetriesPerRequest: null })
-    this.#connection.on('error', () => {})
     void this.#follow()
   }
 
@@ -69,22 +67,23 @@ export class InvalidationLog {
     this.#stopped = true
     this.until = 0
     this.#wakeFromPause?.()
-    this.#connection.disconnect()
+    this.#connection?.disconnect()
   }
 
   async #follow(): Promise<void> {
     let retryMs = FIRST_RETRY_MS
     while (!this.#stopped) {
       try {
-        await this.#start()
+        const connection = await this.#start()
         for (;;) {
-          await this.#read()
+          await this.#read(connection)
           retryMs = FIRST_RETRY_MS
         }
       } catch {
         if (this.#stopped) return
         // Not trusted at all from here: what the connection would have said next is unknown.
         this.until = 0
+        this.#connection?.disconnect()
         this.#gap()
         await this.#pause(retryMs * (0.5 + Math.random() / 2))
         retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
@@ -92,7 +91,7 @@ export class InvalidationLog {
     }
   }
 
-  async #start(): Promise<void> {
+  async #start(): Promise<RedisLike> {
     const [id, sequence] = (await this.#redis.run(
       logPosition,
       [this.#layout.log(), this.#layout.logSequence()],
@@ -100,21 +99,18 @@ export class InvalidationLog {
     )) as [string, string]
     this.#lastId = id
     this.#sequence = Number(sequence)
+    if (this.#stopped) throw new Error('stopped')
+    const connection = this.#redis.raw.duplicate({ lazyConnect: false, maxRetriesPerRequest: null })
+    connection.on('error', () => {})
+    this.#connection = connection
+    return connection
   }
 
-  async #read(): Promise<void> {
+  async #read(connection: RedisLike): Promise<void> {
     const blockMs = Math.ceil(this.#maxLagMs / 3)
     // Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead.
     const reply = (await new Deadline(this.#clock, blockMs * 2).race(
-      this.#connection.callBuffer('xread', [
-        'COUNT',
-        BATCH,
-        'BLOCK',
-        blockMs,
-        'STREAMS',
-        this.#layout.log(),
-        this.#lastId,
-      ]),
+      connection.callBuffer('xread', ['COUNT', BATCH, 'BLOCK', blockMs, 'STREAMS', this.#layout.log(), this.#lastId]),
       () => new Error('no reply'),
     )) as StreamReply
     if (this.#stopped) throw new Error('stopped')
