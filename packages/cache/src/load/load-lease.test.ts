@@ -332,6 +332,30 @@ describe('an invalidation', () => {
   })
 })
 
+describe('a client that fails fast', () => {
+  it('is as good as any: the log is followed, and waiters are woken', async () => {
+    const options = { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 }
+    await using instances = instancesOn(testRedis().url)
+    const client = new Redis(testRedis().url, options)
+    await client.connect()
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
+    await cache.init({ deadline: '5s' })
+    expect(cache.stats().redis).toMatchObject({ following: true, failures: 0 })
+    const gate = new Gate<string>()
+    const holder = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const waiter = cache.space<string>('s', { ...MINUTE, load: gate.load })
+    const entered = gate.entered()
+    const first = holder.get('k')
+    await entered
+    const second = waiter.get('k')
+    await eventually(() => expect(waiter.stats.waits).toBe(1))
+    gate.succeed('v')
+    expect(await Promise.all([first, second])).toEqual(['v', 'v'])
+    await cache.dispose()
+    client.disconnect()
+  })
+})
+
 describe('when Redis fails', () => {
   it('answers from the loader while the server hangs, each caller within the bound', async () => {
     await using server = await startRedis({ own: true })

@@ -12,7 +12,7 @@
 
 import { type Clock, Deadline } from '@breakwater/kernel'
 import type { KeyLayout } from '../keys.js'
-import type { RedisClient, RedisLike } from './client.js'
+import { PATIENT, type RedisClient, type RedisLike } from './client.js'
 import { logPosition } from './scripts.js'
 
 const BATCH = 1_000
@@ -100,7 +100,7 @@ export class InvalidationLog {
     this.#lastId = id
     this.#sequence = Number(sequence)
     if (this.#stopped) throw new Error('stopped')
-    const connection = this.#redis.raw.duplicate({ lazyConnect: false, maxRetriesPerRequest: null })
+    const connection = this.#redis.raw.duplicate(PATIENT)
     connection.on('error', () => {})
     this.#connection = connection
     return connection
