@@ -1,0 +1,58 @@
+/** However a run ends, no server process and no folder of it is left. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { eventually } from '../eventually.js'
+import { isAlive } from './tree.mjs'
+
+const fixture = fileURLToPath(new URL('./interrupted.fixture.ts', import.meta.url))
+const testkit = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Starts the fixture in a process group of its own, as a terminal would; resolves when its servers run. */
+async function startRun(how: string) {
+  const temporary = await mkdtemp(join(tmpdir(), 'interrupted-'))
+  // Where the servers run under another account, it must be able to pass.
+  await chmod(temporary, 0o711)
+  const child = spawn(process.execPath, ['--conditions=@breakwater/source', '--import', 'tsx', fixture, how], {
+    cwd: testkit,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: process.env.PATH, TMPDIR: temporary },
+  })
+  const exited = once(child, 'exit')
+  const [line] = await once(child.stdout, 'data')
+  return {
+    child,
+    exited,
+    pids: JSON.parse(String(line)) as number[],
+    /** Folders of the servers; the compiler of TypeScript keeps another there. */
+    folders: async () => (await readdir(temporary)).filter(name => name.startsWith('breakwater-')),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await rm(temporary, { recursive: true, force: true })
+    },
+  }
+}
+
+test.each([
+  ['killed by SIGINT, with its process group, as by Ctrl+C', 'runs', 'SIGINT'],
+  ['killed by SIGTERM', 'runs', 'SIGTERM'],
+  ['killed by SIGKILL', 'runs', 'SIGKILL'],
+  ['killed by SIGKILL while its servers hang', 'hung', 'SIGKILL'],
+  ['that exits', 'exits', undefined],
+  ['that has nothing left to do', 'returns', undefined],
+  ['that throws', 'throws', undefined],
+] as const)('a run %s leaves no server and no folder', async (_, how, signal) => {
+  await using run = await startRun(how)
+  expect(run.pids.length).toBeGreaterThan(5)
+  if (signal === 'SIGINT') process.kill(-(run.child.pid ?? 0), signal)
+  else if (signal) run.child.kill(signal)
+  await run.exited
+  await eventually(() => expect(run.pids.filter(isAlive)).toEqual([]))
+  await eventually(async () => expect(await run.folders()).toEqual([]))
+})
