@@ -1,0 +1,36 @@
+/** One connection of the pool: a client that keeps its identity, and what the pool knows of it. */
+
+import { type ClientLike, isQueryable } from '../driver.js'
+import type { Lease } from '../engine/lease.js'
+
+export class Connection {
+  readonly client: ClientLike
+  /** Set while the application has the client. */
+  lease: Lease<Connection> | undefined = undefined
+  /** False once the application has had the client. */
+  isNew = true
+  /** Its socket or its backend is gone. */
+  isLost = false
+  readonly #lose: (error?: Error) => void
+
+  /** @param onLost called once, when the connection is lost by an error, or ends without one. */
+  constructor(client: ClientLike, onLost: (connection: Connection, error: Error | undefined) => void) {
+    this.client = client
+    this.#lose = error => {
+      if (this.isLost) return
+      this.isLost = true
+      onLost(this, error)
+    }
+    this.listen()
+    client.on('end', () => this.#lose())
+  }
+
+  get isUsable(): boolean {
+    return !this.isLost && isQueryable(this.client)
+  }
+
+  /** Listens for errors, unless it does already: an unheard one ends the process, and users remove all listeners. */
+  listen(): void {
+    if (this.client.listenerCount('error', this.#lose) === 0) this.client.on('error', this.#lose)
+  }
+}

@@ -1,0 +1,60 @@
+/** The handle of one who has a resource; it ends once, by whichever way comes first. */
+
+import { BreakwaterError } from '@breakwater/kernel'
+import type { RetireReason, Slot } from './slot.js'
+
+/** A resource that is the caller's alone until it is released or retired. */
+export interface Lease<T> extends AsyncDisposable {
+  readonly value: T
+  /**
+   * Gives the resource back for the next caller.
+   * @throws {BreakwaterError} kind `usage`, code `POOL_LEASE_RELEASED`, when the lease has ended already.
+   */
+  release(): void
+  /**
+   * Gives the resource back to be destroyed.
+   * @param reason default `unhealthy`.
+   * @throws {BreakwaterError} as `release`.
+   */
+  retire(reason?: RetireReason): void
+  /** Releases it if the lease has not ended yet. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export class SlotLease<T> implements Lease<T> {
+  readonly value: T
+  /** Unset once the lease has ended. */
+  #slot: Slot<T> | undefined
+  readonly #giveBack: (slot: Slot<T>, reason: RetireReason | undefined) => void
+
+  constructor(slot: Slot<T>, giveBack: (slot: Slot<T>, reason: RetireReason | undefined) => void) {
+    this.value = slot.value
+    this.#slot = slot
+    this.#giveBack = giveBack
+  }
+
+  release(): void {
+    this.#end(undefined)
+  }
+
+  retire(reason: RetireReason = 'unhealthy'): void {
+    this.#end(reason)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#slot) this.#end(undefined)
+  }
+
+  #end(reason: RetireReason | undefined): void {
+    const slot = this.#slot
+    if (!slot) {
+      throw new BreakwaterError(
+        'usage',
+        'POOL_LEASE_RELEASED',
+        'this lease has ended already: release or retire it once, and do not use its resource afterwards',
+      )
+    }
+    this.#slot = undefined
+    this.#giveBack(slot, reason)
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A pool of anything that is costly to make. A caller waits for a resource, never for a particular one, and never
+ * without an end: it is served, or rejected by its time-out, its signal, the factory's error, or the pool's stop.
+ */
+
+import { Deadline, type Managed } from '@breakwater/kernel'
+import { Engine } from './engine.js'
+import { drainTimeout } from './errors.js'
+import type { Lease } from './lease.js'
+import { type ResolvedOptions, type ResourcePoolOptions, resolveOptions } from './options.js'
+import type { RetireReason } from './slot.js'
+import type { ResourcePoolEvent, ResourcePoolStats } from './stats.js'
+import { type AcquireOptions, deadlineOf, type StopOptions, timeoutOf } from './waits.js'
+
+export class ResourcePool<T> implements Managed, AsyncDisposable {
+  readonly name: string
+  readonly #options: ResolvedOptions<T>
+  readonly #engine: Engine<T>
+  #stopped: Promise<void> | undefined
+
+  /** @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault. */
+  constructor(options: ResourcePoolOptions<T>) {
+    this.#options = resolveOptions(options)
+    this.#engine = new Engine(this.#options)
+    this.name = this.#options.name
+  }
+
+  /** Opens `min` resources, at least one, and keeps `min` open from then on. Rejects if not one could be opened. */
+  async init(options?: StopOptions): Promise<void> {
+    const timeout = deadlineOf(this.#options.clock, options, this.#options.acquireTimeoutMs).remainingMs
+    // Leasing that many at once makes the pool open what is missing, and brings the factory's error here.
+    const { min, leased, creating } = this.stats()
+    const length = Math.max(1, min - leased - creating)
+    const leases = Array.from({ length }, () => this.acquire({ timeout, signal: options?.signal }))
+    const outcomes = await Promise.allSettled(leases)
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') outcome.value.release()
+    const [first] = outcomes
+    if (first?.status === 'rejected' && outcomes.every(({ status }) => status === 'rejected')) throw first.reason
+    this.#engine.keepMin()
+  }
+
+  /**
+   * Resolves with a lease, first come, first served. Rejects with the factory's own error if a creation fails while this
+   * caller is the one that has waited longest; with the signal's reason; or with a `BreakwaterError`:
+   * `POOL_ACQUIRE_TIMEOUT` (kind `timeout`), `POOL_SATURATED` or `POOL_STOPPING` (kind `rejected`).
+   */
+  acquire(options?: AcquireOptions): Promise<Lease<T>> {
+    const signal = options?.signal
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    const lease = this.#engine.lease()
+    if (lease) return Promise.resolve(lease)
+    return this.#engine.wait(timeoutOf(options, this.#options.acquireTimeoutMs), signal)
+  }
+
+  /** Returns a lease at once if a resource is idle, needs no validation, and nobody waits for it. */
+  tryAcquire(): Lease<T> | undefined {
+    return this.#engine.lease()
+  }
+
+  /** Calls `fn` with a resource, and gives it back when the promise that `fn` returns is settled. */
+  async use<R>(fn: (value: T, lease: Lease<T>) => R | Promise<R>, options?: AcquireOptions): Promise<R> {
+    const lease = await this.acquire(options)
+    try {
+      return await fn(lease.value, lease)
+    } finally {
+      await lease[Symbol.asyncDispose]()
+    }
+  }
+
+  /** Destroys a resource of this pool: now if it is idle, else as soon as its lease ends. */
+  retire(value: T, reason: RetireReason = 'unhealthy'): void {
+    this.#engine.retire(value, reason)
+  }
+
+  /**
+   * Refuses new callers and resolves when those that wait have been served and every lease has ended. Past the deadline
+   * (default: none) it rejects with kind `timeout`, code `POOL_DRAIN_TIMEOUT`, and all goes on as before.
+   */
+  async drain(options?: StopOptions): Promise<void> {
+    const { at } = deadlineOf(this.#options.clock, options, Number.POSITIVE_INFINITY)
+    const deadline = new Deadline(this.#options.clock, at - this.#options.clock.now())
+    this.#engine.startDraining()
+    await deadline.race(this.#engine.unused.until(options?.signal), () =>
+      drainTimeout(deadline.elapsedMs, this.stats()),
+    )
+  }
+
+  /**
+   * Drains, then destroys every resource, and resolves when they are gone. Past the deadline (default `drainTimeout`)
+   * callers are rejected with `POOL_STOPPING`, leases taken away, creations given up. Never rejects. Another call may
+   * bring the deadline forward.
+   */
+  dispose(options?: StopOptions): Promise<void> {
+    const { remainingMs } = deadlineOf(this.#options.clock, options, this.#options.drainTimeoutMs)
+    const force = (): void => this.#engine.forceStop()
+    const signal = options?.signal
+    this.#engine.startDraining()
+    const timer = this.#options.clock.schedule(remainingMs, force, { keepAlive: true })
+    if (signal?.aborted) force()
+    signal?.addEventListener('abort', force)
+    this.#stopped ??= this.#engine.unused.until().then(() => this.#engine.finishStop())
+    return this.#stopped.finally(() => {
+      timer.cancel()
+      signal?.removeEventListener('abort', force)
+    })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  /** Calls `listener` with each event from now on, until the returned function is called. */
+  observe(listener: (event: ResourcePoolEvent) => void): () => void {
+    return this.#engine.events.subscribe(listener)
+  }
+
+  stats(): ResourcePoolStats {
+    return this.#engine.stats()
+  }
+}

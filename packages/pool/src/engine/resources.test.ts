@@ -1,0 +1,134 @@
+/** How resources age, are validated and are replaced. */
+
+import { describe, expect, it } from 'vitest'
+import { outcomeOf, setUp, setUpIdle, type Thing } from '../../test/engine-kit.js'
+import type { ResourceFactory } from './options.js'
+
+describe('resources', () => {
+  it('are destroyed after idleTimeout, down to min', async () => {
+    const { pool, factory, clock } = setUp({ max: 3, min: 1, idleTimeout: '10s' })
+    const all = [pool.acquire(), pool.acquire(), pool.acquire()]
+    for (let i = 0; i < 3; i++) factory.make()
+    for (const lease of await Promise.all(all)) lease.release()
+    await clock.advance(9_999)
+    expect(pool.stats().idle).toBe(3)
+    await clock.advance(1)
+    expect(pool.stats()).toMatchObject({ idle: 1, retired: { idle: 2 } })
+  })
+
+  it('that are used do not go idle', async () => {
+    const { pool, clock } = await setUpIdle({ idleTimeout: 100 })
+    for (let i = 0; i < 10; i++) {
+      await clock.advance(60)
+      ;(await pool.acquire()).release()
+    }
+    expect(pool.stats()).toMatchObject({ idle: 1, created: 1 })
+  })
+
+  it('are destroyed at maxLifetime: idle ones then, leased ones when they are released', async () => {
+    const { pool, factory, clock } = setUp({ max: 2, maxLifetime: 1_000, idleTimeout: '1h' })
+    const both = [pool.acquire(), pool.acquire()]
+    factory.make()
+    factory.make()
+    const [one, two] = await Promise.all(both)
+    two?.release()
+    await clock.advance(1_000)
+    expect(factory.destroyed).toMatchObject([{ id: 2, reason: 'lifetime' }])
+    one?.release()
+    expect(factory.destroyed).toMatchObject([{ id: 2 }, { id: 1, reason: 'lifetime' }])
+  })
+
+  it('are destroyed after maxUses', async () => {
+    const { pool, factory } = await setUpIdle({ maxUses: 2 })
+    ;(await pool.acquire()).release()
+    expect(factory.destroyed).toMatchObject([{ id: 1, reason: 'lifetime' }])
+  })
+
+  it('can be retired while they are idle, whatever their place, and while they are leased', async () => {
+    const { pool, factory } = setUp({ max: 3 })
+    const all = [pool.acquire(), pool.acquire(), pool.acquire()]
+    for (let i = 0; i < 3; i++) factory.make()
+    const [one, two, three] = await Promise.all(all)
+    one?.release()
+    two?.release()
+    pool.retire(one?.value as Thing)
+    expect(factory.destroyed).toMatchObject([{ id: 1, reason: 'unhealthy' }])
+    pool.retire(three?.value as Thing, 'surplus')
+    expect(factory.destroyed).toHaveLength(1)
+    three?.release()
+    expect(factory.destroyed).toMatchObject([{ id: 1 }, { id: 3, reason: 'surplus' }])
+    expect((await pool.acquire()).value).toEqual({ id: 2 })
+  })
+})
+
+describe('validation', () => {
+  const answers: (boolean | Promise<boolean>)[] = []
+  const validated: number[] = []
+  const factory: ResourceFactory<Thing> = {
+    create: () => ({ id: 1 }),
+    destroy() {},
+    validate({ id }) {
+      validated.push(id)
+      return answers.shift() ?? true
+    },
+  }
+
+  it('is asked only of what has been idle for longer than validateAfterIdle', async () => {
+    const { pool, clock } = await setUpIdle({ factory, validateAfterIdle: 500 })
+    await clock.advance(500)
+    ;(await pool.acquire()).release()
+    expect(validated).toEqual([])
+    await clock.advance(501)
+    expect(pool.tryAcquire()).toBeUndefined()
+    ;(await pool.acquire()).release()
+    expect(validated.splice(0)).toEqual([1])
+  })
+
+  it.each([
+    ['false', () => false],
+    ['a rejection', () => Promise.reject(new Error('validate'))],
+    ['no answer', () => new Promise<boolean>(() => {})],
+  ])('by %s costs the resource, not its place: the caller gets a new one', async (_, answer) => {
+    const { pool, clock } = await setUpIdle({ factory, max: 1, validateTimeout: '1s' })
+    await clock.advance(501)
+    answers.push(answer())
+    const caller = outcomeOf(pool.acquire())
+    await clock.advance(1_000)
+    expect(caller).toHaveProperty('value')
+    expect(pool.stats()).toMatchObject({ leased: 1, created: 2, retired: { unhealthy: 1 } })
+    validated.splice(0)
+  })
+
+  it('does not keep a caller from what is freed meanwhile, nor lose what turns out to be valid', async () => {
+    const { pool, clock, settle } = await setUpIdle({ factory, max: 2 })
+    const other = await pool.acquire()
+    ;(await pool.acquire()).release()
+    await clock.advance(501)
+    let answer = (_: boolean): void => {}
+    answers.push(
+      new Promise(resolve => {
+        answer = resolve
+      }),
+    )
+    const caller = outcomeOf(pool.acquire())
+    other.release()
+    await settle()
+    expect(caller).toHaveProperty('value')
+    expect(pool.stats()).toMatchObject({ leased: 2, idle: 0, pending: 0 })
+    answer(true)
+    await settle()
+    expect(pool.stats()).toMatchObject({ leased: 1, idle: 1 })
+  })
+
+  it('that is under way when the pool is stopped by force holds nothing up', async () => {
+    const { pool, clock } = await setUpIdle({ factory })
+    await clock.advance(501)
+    answers.push(new Promise(() => {}))
+    const caller = outcomeOf(pool.acquire())
+    const stopped = outcomeOf(pool.dispose({ deadline: 10 }))
+    await clock.advance(10)
+    expect(caller.error).toMatchObject({ code: 'POOL_STOPPING' })
+    expect(stopped).toHaveProperty('value')
+    expect(pool.stats()).toMatchObject({ leased: 0, retired: { drained: 1 } })
+  })
+})

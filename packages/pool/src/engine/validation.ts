@@ -1,0 +1,18 @@
+/** One call of the factory's `validate`, which answers in time whatever the factory does. */
+
+import { Deadline } from '@breakwater/kernel'
+import { call } from './creation.js'
+import type { ResolvedOptions } from './options.js'
+
+/** Resolves with the factory's answer; with false when it throws, rejects, or takes too long. */
+export async function isValid<T>(options: ResolvedOptions<T>, value: T): Promise<boolean> {
+  const { factory, validateTimeoutMs, clock } = options
+  const controller = new AbortController()
+  const answer = call(() => factory.validate?.(value, { signal: controller.signal }) ?? true)
+  try {
+    return await new Deadline(clock, validateTimeoutMs).race(answer, () => new Error('validation took too long'))
+  } catch (reason) {
+    controller.abort(reason)
+    return false
+  }
+}

@@ -1,0 +1,41 @@
+/** Errors of the drop-in: pg-pool's own words, so that code which compares messages goes on working. */
+
+import { BreakwaterError, isBreakwaterError } from '@breakwater/kernel'
+import { AcquireTimeoutError } from './engine/errors.js'
+
+export const ENDED = 'Cannot use a pool after calling end on the pool'
+export const ENDED_TWICE = 'Called end on pool more than once'
+export const RELEASED_TWICE = 'Release called on client which has already been released to the pool.'
+export const FUNCTION_AS_QUERY = 'Passing a function as the first parameter to pool.query is not supported'
+const ACQUIRE_TIMEOUT = 'timeout exceeded when trying to connect'
+const CONNECT_TIMEOUT = 'Connection terminated due to connection timeout'
+
+export function stopped(message: string): BreakwaterError {
+  return new BreakwaterError('rejected', 'POOL_STOPPING', message, { retryable: false })
+}
+
+export function usage(code: string, message: string): BreakwaterError {
+  return new BreakwaterError('usage', code, message)
+}
+
+/** Puts the engine's error into pg-pool's words; a driver's own comes back as it is. */
+export function inDriverWords(error: unknown): unknown {
+  if (!isBreakwaterError(error)) return error
+  if (error instanceof AcquireTimeoutError) {
+    const { cause, elapsedMs = 0, stats } = error
+    return new AcquireTimeoutError(ACQUIRE_TIMEOUT, { cause, elapsedMs, stats })
+  }
+  if (error.code === 'POOL_CREATE_TIMEOUT') {
+    return new BreakwaterError('timeout', error.code, CONNECT_TIMEOUT, {
+      cause: error,
+      elapsedMs: error.elapsedMs ?? 0,
+    })
+  }
+  return error
+}
+
+/** Gives an error that was made in a socket's or a timer's callback the stack of the caller who awaits it, as pg does. */
+export function traced(error: unknown): unknown {
+  if (error instanceof Error) Error.captureStackTrace(error)
+  return error
+}

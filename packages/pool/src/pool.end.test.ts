@@ -1,0 +1,143 @@
+/** How the drop-in stops on a real server: every promise settles, and the sockets are closed when it says so. */
+
+import { eventually, startProxy } from '@breakwater/testkit'
+import { testPostgres } from '@breakwater/testkit/vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { useDatabase, usePool } from '../test/pool-kit.js'
+import { Pool } from './pool.js'
+
+const database = useDatabase()
+
+describe('end', () => {
+  it('resolves for a pool that was never used', async () => {
+    const pool = new Pool()
+    await pool.end()
+    expect(pool).toMatchObject({ ending: true, ended: true })
+  })
+
+  it('runs what waits, and resolves when every socket is closed', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const pool = database.pool({ max: 2, connectionString: proxy.url(database.url) })
+    const done: number[] = []
+    const queries = Array.from({ length: 20 }, async (_, n) => {
+      await pool.query('select pg_sleep(0.005)')
+      done.push(n)
+    })
+    await pool.end()
+    expect(done).toHaveLength(20)
+    expect(pool).toMatchObject({ totalCount: 0, ended: true })
+    await proxy.waitForConnections(0)
+    await Promise.all(queries)
+  })
+
+  it('waits for a client that is in use, and closes it when it is released', async () => {
+    const pool = database.pool()
+    const client = await pool.connect()
+    const ended = pool.end()
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    client.release()
+    await ended
+    await eventually(async () => expect(await database.backends()).toEqual([]))
+  })
+
+  it('takes a leaked client away after drainTimeout, and rejects who still waits', async () => {
+    const pool = database.pool({ max: 1, drainTimeout: 50 })
+    const leaked = await pool.connect()
+    const waiting = pool.connect().catch(error => error)
+    const running = leaked.query('select pg_sleep(60)').catch(error => error)
+    await pool.end()
+    expect(await waiting).toMatchObject({ kind: 'rejected', code: 'POOL_STOPPING' })
+    expect(await running).toMatchObject({ message: 'Connection terminated' })
+    expect(() => leaked.release()).not.toThrow()
+    await database.killBackends(await database.backends())
+  })
+
+  it('rejects a second time, and every call after the first, in the words of pg', async () => {
+    const pool = database.pool()
+    const first = pool.end()
+    await expect(pool.end()).rejects.toThrow('Called end on pool more than once')
+    await first
+    for (const late of [pool.connect(), pool.query('select 1')]) {
+      await expect(late).rejects.toMatchObject({
+        message: 'Cannot use a pool after calling end on the pool',
+        kind: 'rejected',
+        code: 'POOL_STOPPING',
+      })
+    }
+  })
+
+  it('takes a callback, returns nothing then, and calls it with an error the second time', async () => {
+    const pool = database.pool()
+    await pool.query('select 1')
+    await new Promise<void>(resolve => {
+      const returned: unknown = pool.end(error => {
+        expect(error).toBeUndefined()
+        resolve()
+      })
+      expect(returned).toBeUndefined()
+    })
+    expect(pool.ended).toBe(true)
+    const late = await Promise.all([
+      new Promise(resolve => pool.end(resolve)),
+      new Promise(resolve => pool.connect(resolve)),
+      new Promise(resolve => pool.query('select 1', resolve)),
+    ])
+    for (const error of late) expect(error).toBeInstanceOf(Error)
+  })
+})
+
+describe('dispose', () => {
+  it('during a connect that gets no answer ends it, and rejects its caller', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    proxy.halfOpen()
+    const pool = usePool({ connectionString: proxy.url(database.url) })
+    const waiting = pool.connect().catch(error => error)
+    await proxy.waitForConnections(1)
+    await pool.dispose({ deadline: 20 })
+    expect(await waiting).toMatchObject({ code: 'POOL_STOPPING' })
+    expect(pool.totalCount).toBe(0)
+  })
+
+  it('during a goodbye that gets no answer closes the socket all the same', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const pool = usePool({ connectionString: proxy.url(database.url) })
+    await pool.query('select 1')
+    proxy.halfOpen()
+    await pool.dispose()
+    expect(pool).toMatchObject({ totalCount: 0, ended: true })
+  })
+
+  it('may come again, before or after end', async () => {
+    const pool = database.pool()
+    await pool.query('select 1')
+    await Promise.all([pool.dispose(), pool.dispose({ deadline: 0 }), pool.end(), pool[Symbol.asyncDispose]()])
+    await pool.dispose()
+  })
+})
+
+describe('drain', () => {
+  it('serves those who wait, refuses others, and resolves when all are done', async () => {
+    const pool = database.pool({ max: 1 })
+    const client = await pool.connect()
+    const waiting = pool.query('select 1 as one')
+    const drained = pool.drain()
+    await expect(pool.connect()).rejects.toThrow('Cannot use a pool after calling end on the pool')
+    client.release()
+    expect((await waiting).rows).toEqual([{ one: 1 }])
+    await drained
+    await pool.end()
+  })
+
+  it('rejects at its deadline and says what is left', async () => {
+    const pool = database.pool({ max: 1 })
+    const client = await pool.connect()
+    await expect(pool.drain({ deadline: 20 })).rejects.toMatchObject({
+      code: 'POOL_DRAIN_TIMEOUT',
+      message: expect.stringContaining('leased 1'),
+    })
+    client.release()
+  })
+})

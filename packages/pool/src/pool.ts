@@ -1,0 +1,197 @@
+/**
+ * `pg.Pool` to whoever uses it, in options, methods, events and messages. Where it does otherwise its docstrings say so:
+ * no wait and no stop without an end, no crash for a lost connection, no open transaction for the next one.
+ */
+
+import type { Managed } from '@breakwater/kernel'
+import { Clients } from './connection/clients.js'
+import type { Query } from './connection/dispatch.js'
+import { deliver } from './deliver.js'
+import {
+  type ClientConstructor,
+  PoolBase,
+  type PoolClient,
+  type QueryArrayConfig,
+  type QueryArrayResult,
+  type QueryConfig,
+  type QueryConfigValues,
+  type QueryResult,
+  type QueryResultRow,
+  type Submittable,
+} from './driver.js'
+import type { AcquireOptions, StopOptions } from './engine/waits.js'
+import { ENDED, ENDED_TWICE, FUNCTION_AS_QUERY, inDriverWords, stopped, usage } from './pool-errors.js'
+import type { PoolEvent, PoolStats } from './pool-events.js'
+import { DEFAULT_CONNECTION_TIMEOUT_MS, type PoolConfig, resolvePoolOptions } from './pool-options.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: pg's own default for the type of a row, and of the values of a query.
+type Any = any
+
+/** What `query` takes beyond pg's config. */
+export interface Abortable {
+  signal?: AbortSignal | undefined
+}
+
+export class Pool extends PoolBase implements Managed, AsyncDisposable {
+  readonly name: string
+  readonly #clients: Clients
+  #endCalled = false
+
+  /**
+   * @param Client what to connect with; default: pg's own, or the option of that name.
+   * @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault.
+   */
+  constructor(options?: PoolConfig | null, Client?: ClientConstructor) {
+    const resolved = resolvePoolOptions(options)
+    super(options ?? undefined)
+    if (Client && !options?.Client) this.Client = Client
+    // null is pg's "no limit", and stays.
+    const isUnset = this.options.connectionTimeoutMillis === undefined
+    if (isUnset) this.options.connectionTimeoutMillis = DEFAULT_CONNECTION_TIMEOUT_MS
+    this.#clients = new Clients(this, resolved)
+    this.name = this.#clients.connections.name
+    if (this.options.log) this.observe(event => this.log(event.type, event))
+  }
+
+  /** Clients in any state: connecting, idle or with the application. */
+  get totalCount(): number {
+    const { idle, leased, creating } = this.stats()
+    return idle + leased + creating
+  }
+
+  get idleCount(): number {
+    return this.stats().idle
+  }
+
+  /** Callers that wait for a client to be released; those for whom one is connecting do not count, as in pg. */
+  get waitingCount(): number {
+    const { pending, creating } = this.stats()
+    return Math.max(0, pending - creating)
+  }
+
+  /** Clients with the application that are past `maxLifetimeSeconds` and will be closed when they are released. */
+  get expiredCount(): number {
+    return this.stats().expired
+  }
+
+  /**
+   * Resolves with a client that is the caller's alone until `client.release()`. Rejects with the driver's own error if a
+   * connect fails while this caller is the one that has waited longest; with the signal's reason; or after
+   * `connectionTimeoutMillis` with pg's message, code `POOL_ACQUIRE_TIMEOUT`, the pool's state as `stats` and the last
+   * error of a connect as `cause`.
+   */
+  connect(options?: AcquireOptions): Promise<PoolClient>
+  connect(
+    callback: (error: Error | undefined, client: PoolClient | undefined, done: (release?: Any) => void) => void,
+  ): void
+  connect(first?: AcquireOptions | ((...outcome: Any[]) => void)): unknown {
+    const hasCallback = typeof first === 'function'
+    const client = this.ending
+      ? Promise.reject(stopped(ENDED))
+      : this.#clients.checkOut(hasCallback ? undefined : first)
+    if (!hasCallback) return this.#own(client)
+    return deliver(
+      client,
+      client => first(undefined, client, client.release),
+      error => first(error, undefined, () => undefined),
+    )
+  }
+
+  /**
+   * Runs one query on a connection of its own and resolves with its result. Other than pg it keeps the connection of a
+   * query that failed, if the connection is as good as before (see `onQueryError`).
+   * @param config.signal ends the wait for a connection; a query under way gets a second to end, then its
+   * connection is closed.
+   */
+  query<T extends Submittable>(submittable: T): T
+  query<R extends Any[] = Any[], I = Any[]>(
+    config: QueryArrayConfig<I> & Abortable,
+    values?: QueryConfigValues<I>,
+  ): Promise<QueryArrayResult<R>>
+  query<R extends QueryResultRow = Any, I = Any[]>(
+    config: string | (QueryConfig<I> & Abortable),
+    values?: QueryConfigValues<I>,
+  ): Promise<QueryResult<R>>
+  query<R extends Any[] = Any[], I = Any[]>(
+    config: QueryArrayConfig<I>,
+    callback: (error: Error, result: QueryArrayResult<R>) => void,
+  ): void
+  query<R extends QueryResultRow = Any, I = Any[]>(
+    config: string | QueryConfig<I>,
+    callback: (error: Error, result: QueryResult<R>) => void,
+  ): void
+  query<R extends QueryResultRow = Any, I = Any[]>(
+    text: string,
+    values: QueryConfigValues<I>,
+    callback: (error: Error, result: QueryResult<R>) => void,
+  ): void
+  query(query: Query, second?: unknown, third?: unknown): unknown {
+    if (typeof query === 'function') {
+      const refused = Promise.reject(usage('POOL_QUERY_INVALID', FUNCTION_AS_QUERY))
+      return deliver(refused, () => undefined, query as (error: unknown) => void)
+    }
+    const [values, callback] = typeof second === 'function' ? [undefined, second] : [second, third]
+    const signal = (query as Abortable | null | undefined)?.signal
+    const result = this.ending ? Promise.reject(stopped(ENDED)) : this.#clients.run(query, values, signal)
+    if (typeof callback !== 'function') return this.#own(result)
+    return deliver(
+      result,
+      result => callback(undefined, result),
+      error => callback(error),
+    )
+  }
+
+  /**
+   * Takes no new callers, serves those that wait until every client is released, and resolves when every socket is
+   * closed. After `drainTimeout` it rejects who still waits and takes away what was not released, where pg waits for ever.
+   */
+  end(): Promise<void>
+  end(callback: (error?: Error) => void): void
+  end(callback?: (error?: Any) => void): unknown {
+    const ended = this.#endCalled ? Promise.reject(stopped(ENDED_TWICE)) : this.dispose()
+    this.#endCalled = true
+    if (!callback) return this.#own(ended)
+    return deliver(ended, () => callback(), callback)
+  }
+
+  /** Connects `min` clients, at least one, and keeps `min` connected from then on. Rejects if not one could connect. */
+  async init(options?: StopOptions): Promise<void> {
+    try {
+      await this.#clients.connections.init(options)
+    } catch (error) {
+      throw inDriverWords(error)
+    }
+  }
+
+  /** Takes no new callers and resolves when every client is released; see `ResourcePool.drain`. */
+  drain(options?: StopOptions): Promise<void> {
+    this.ending = true
+    return this.#clients.connections.drain(options)
+  }
+
+  /** `end()` with a deadline of its own, as often as you like; never rejects. */
+  async dispose(options?: StopOptions): Promise<void> {
+    this.ending = true
+    await this.#clients.connections.dispose(options)
+    this.ended = true
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  /** Calls `listener` with all that the pool reports from now on, until the returned function is called. */
+  observe(listener: (event: PoolEvent) => void): () => void {
+    return this.#clients.events.subscribe(listener)
+  }
+
+  stats(): PoolStats {
+    return this.#clients.stats()
+  }
+
+  /** With `options.Promise` set, pg's promises are of that kind. */
+  #own<R>(outcome: Promise<R>): Promise<R> {
+    if (this.Promise === globalThis.Promise) return outcome
+    return new this.Promise((resolve, reject) => void outcome.then(resolve, reject))
+  }
+}

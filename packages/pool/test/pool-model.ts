@@ -1,0 +1,207 @@
+/** A pool in a world that does anything in any order, and what must hold after every step of it. */
+
+import { FakeClock } from '@breakwater/testkit'
+import { expect } from 'vitest'
+import type { Lease } from '../src/engine/lease.js'
+import { ResourcePool } from '../src/engine/resource-pool.js'
+
+interface Thing {
+  readonly id: number
+  destroyed: boolean
+  leased: boolean
+  /** Found invalid, or retired by the test: must be destroyed as soon as it is not leased. */
+  doomed: boolean
+}
+
+interface Question<A> {
+  answer(value: A): void
+  fail(error: unknown): void
+  readonly signal: AbortSignal
+}
+
+interface Caller {
+  readonly controller: AbortController
+  settled: boolean
+}
+
+export const MAX = 3
+const MIN = 2
+/** The longest back-off. */
+const LONGEST_PAUSE_MS = 500
+
+export class World {
+  readonly clock = new FakeClock()
+  readonly things: Thing[] = []
+  readonly creations: Question<Thing>[] = []
+  readonly validations: (Question<boolean> & { readonly thing: Thing })[] = []
+  readonly leases: Lease<Thing>[] = []
+  readonly callers: Caller[] = []
+  /** Calls that have not settled. An init waits and holds leases like any caller. */
+  readonly unsettled = { init: 0, drain: 0, dispose: 0 }
+  stopping = false
+  forced = false
+  #starvedSince: number | undefined
+  #evictedBelowMin = false
+  readonly pool = new ResourcePool<Thing>({
+    max: MAX,
+    min: MIN,
+    acquireTimeout: 2_000,
+    maxPending: 4,
+    createTimeout: 400,
+    idleTimeout: 200,
+    maxLifetime: 1_000,
+    maxUses: 5,
+    validateAfterIdle: 50,
+    validateTimeout: 100,
+    destroyTimeout: 500,
+    clock: this.clock,
+    random: () => 0.5,
+    factory: {
+      create: ({ signal }) => this.#ask(this.creations, { signal }),
+      validate: (thing, { signal }) => this.#ask(this.validations, { signal, thing }),
+      destroy: thing => {
+        expect(thing.destroyed, 'destroyed twice').toBe(false)
+        if (!this.forced) expect(thing.leased, 'destroyed while leased').toBe(false)
+        thing.destroyed = true
+      },
+    },
+  })
+
+  constructor() {
+    this.pool.observe(event => {
+      if (event.type === 'stop-forced') this.forced = true
+      // Not by `expect` here: what a listener throws does not reach the test.
+      if (event.type === 'retired' && event.reason === 'idle' && this.#size < MIN) this.#evictedBelowMin = true
+    })
+  }
+
+  #ask<A, Q extends Question<A>>(questions: Q[], details: Omit<Q, 'answer' | 'fail'>): Promise<A> {
+    return new Promise<A>((resolve, reject) => {
+      questions.push({ ...details, answer: resolve, fail: reject } as unknown as Q)
+    })
+  }
+
+  acquire(timeout?: number): void {
+    const caller: Caller = { controller: new AbortController(), settled: false }
+    this.callers.push(caller)
+    const options = { signal: caller.controller.signal, ...(timeout === undefined ? {} : { timeout }) }
+    const settled = (): void => {
+      expect(caller.settled, 'settled twice').toBe(false)
+      caller.settled = true
+      this.callers.splice(this.callers.indexOf(caller), 1)
+    }
+    this.pool.acquire(options).then(lease => {
+      settled()
+      this.hold(lease)
+    }, settled)
+  }
+
+  hold(lease: Lease<Thing>): void {
+    if (!this.forced)
+      expect(lease.value, 'leased what is leased or destroyed').toMatchObject({ destroyed: false, leased: false })
+    lease.value.leased = true
+    this.leases.push(lease)
+  }
+
+  end(lease: Lease<Thing>, how: 'release' | 'retire'): void {
+    this.leases.splice(this.leases.indexOf(lease), 1)
+    lease.value.leased = false
+    lease[how]()
+  }
+
+  make(creation: Question<Thing>): void {
+    this.creations.splice(this.creations.indexOf(creation), 1)
+    const thing: Thing = { id: this.things.length, destroyed: false, leased: false, doomed: false }
+    this.things.push(thing)
+    creation.answer(thing)
+  }
+
+  retire(thing: Thing): void {
+    thing.doomed = true
+    this.pool.retire(thing)
+  }
+
+  validate(validation: World['validations'][number], valid: boolean): void {
+    this.validations.splice(this.validations.indexOf(validation), 1)
+    if (valid) validation.answer(true)
+    else validation.fail(new Error('validate'))
+    if (!valid && !validation.signal.aborted) validation.thing.doomed = true
+  }
+
+  fail(creation: Question<Thing>): void {
+    this.creations.splice(this.creations.indexOf(creation), 1)
+    creation.fail(new Error('create'))
+  }
+
+  call(what: 'init' | 'drain' | 'dispose', deadline?: number): void {
+    if (what !== 'init') this.stopping = true
+    const settled = (): void => {
+      this.unsettled[what]--
+    }
+    this.unsettled[what]++
+    this.pool[what](deadline === undefined ? {} : { deadline }).then(settled, settled)
+  }
+
+  get #size(): number {
+    const { idle, leased, creating } = this.pool.stats()
+    return idle + leased + creating
+  }
+
+  check(): void {
+    const { idle, leased, creating, pending } = this.pool.stats()
+    const alive = this.things.filter(thing => !thing.destroyed)
+    const checking = this.validations.filter(({ signal, thing }) => !signal.aborted && !thing.destroyed)
+    const wanted = this.creations.filter(({ signal }) => !signal.aborted).length
+
+    expect(idle + leased + creating).toBeLessThanOrEqual(MAX)
+    expect({ alive: alive.length, creating }, 'nothing is lost').toEqual({ alive: idle + leased, creating: wanted })
+    if (this.unsettled.init === 0) {
+      expect(alive.filter(thing => thing.leased).length + checking.length, 'leased').toBe(leased)
+      expect(pending, 'callers that wait').toBe(this.callers.length)
+      const doomed = alive.filter(
+        thing => thing.doomed && !thing.leased && !checking.some(({ thing: { id } }) => id === thing.id),
+      )
+      expect(doomed, 'kept although retired or invalid').toEqual([])
+    }
+    if (idle > 0) expect(pending, 'callers that wait while something is idle').toBeLessThanOrEqual(checking.length)
+
+    expect(this.#evictedBelowMin, 'evicted below min').toBe(false)
+
+    const starves = pending > checking.length + creating && this.#size < MAX
+    if (!starves || creating > 0) this.#starvedSince = undefined
+    this.#starvedSince ??= starves && creating === 0 ? this.clock.now() : undefined
+    if (this.#starvedSince !== undefined) {
+      expect(this.clock.now() - this.#starvedSince, 'ms without an attempt').toBeLessThanOrEqual(LONGEST_PAUSE_MS)
+    }
+
+    if (!this.stopping) return
+    expect(idle, 'idle in a pool that stops').toBe(0)
+    if (pending + leased === 0) expect(this.unsettled.drain, 'drains of an unused pool').toBe(0)
+  }
+
+  /** Stops the pool at once. All must end by itself: soon when the factory answers, else when its time is up. */
+  async finish(factoryAnswers: boolean): Promise<void> {
+    while (factoryAnswers && this.creations.length + this.validations.length > 0) {
+      for (const creation of [...this.creations]) this.make(creation)
+      for (const validation of [...this.validations]) this.validate(validation, true)
+      await this.clock.advance(0)
+    }
+    this.call('dispose', 0)
+    await this.clock.advance(factoryAnswers ? 0 : 10_000)
+    expect(this.clock.pendingTimers, 'timers left').toBe(0)
+    expect(this.callers, 'callers without an answer').toEqual([])
+    expect(this.unsettled, 'calls without an answer').toEqual({ init: 0, drain: 0, dispose: 0 })
+
+    for (const lease of this.leases.splice(0)) lease.release()
+    for (const creation of [...this.creations]) this.make(creation)
+    for (const validation of [...this.validations]) this.validate(validation, true)
+    await this.clock.advance(0)
+    const { idle, leased, creating, pending } = this.pool.stats()
+    expect({ idle, leased, creating, pending }).toEqual({ idle: 0, leased: 0, creating: 0, pending: 0 })
+    expect(
+      this.things.filter(thing => !thing.destroyed),
+      'never destroyed',
+    ).toEqual([])
+    expect(this.clock.pendingTimers, 'timers left').toBe(0)
+  }
+}
