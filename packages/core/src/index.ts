@@ -1,0 +1,14 @@
+export type { BuiltInName, BuiltInSettings } from './built-in.js'
+export {
+  createDataAccess,
+  type DataAccess,
+  type DataAccessOptions,
+  type DisposeOptions,
+  type InitOptions,
+} from './data-access.js'
+export type { Component } from './lifecycle/component.js'
+export { type Failure, LifecycleError } from './lifecycle/failure.js'
+export type { ComponentHealth, Health, HealthStatus } from './lifecycle/health.js'
+export type { ComponentState } from './lifecycle/part.js'
+export type { StepOutcome, StepPhase, Timeline, TimelineStep } from './lifecycle/timeline.js'
+export type { RedisClientOptions } from './redis-client.js'

@@ -1,0 +1,71 @@
+/** What went wrong in which component, and the one error that a whole start or stop ends in. */
+
+import { BreakwaterError, type ErrorKind } from '@breakwater/kernel'
+import type { StepPhase } from './timeline.js'
+
+export interface Failure {
+  readonly component: string
+  readonly phase: StepPhase
+  /** Ms from the beginning of the step. */
+  readonly elapsedMs: number
+  /** The hook's own error, untouched, or ours when it ran out of time. */
+  readonly error: unknown
+  /** Whether the hook had not ended when it was given up on: what it holds is still open. */
+  readonly open: boolean
+}
+
+/**
+ * A start or a stop that did not go well: code `INIT_FAILED`, `INIT_CANCELLED` or `DISPOSE_INCOMPLETE`.
+ * `cause` is the first error, `errors` are all of them, as in an `AggregateError`, and `failures` says where each arose.
+ */
+export class LifecycleError extends BreakwaterError {
+  override readonly name = 'LifecycleError'
+  readonly errors: readonly unknown[]
+  readonly failures: readonly Failure[]
+
+  constructor(
+    kind: ErrorKind,
+    code: string,
+    message: string,
+    options: { cause: unknown; failures: readonly Failure[]; elapsedMs: number },
+  ) {
+    super(kind, code, message, options)
+    const errors = options.failures.map(each => each.error)
+    this.errors = errors.includes(options.cause) ? errors : [options.cause, ...errors]
+    this.failures = options.failures
+  }
+}
+
+/** Returns the error of a hook whose deadline passed; `cause` is what the hook then rejected with, if it said. */
+export function hookTimeout(name: string, phase: StepPhase, elapsedMs: number, cause?: unknown): BreakwaterError {
+  const message = `${phase} of "${name}" was not over after ${Math.round(elapsedMs)} ms`
+  const options = { elapsedMs, ...(cause !== undefined && { cause }) }
+  return new BreakwaterError('timeout', `${phase.toUpperCase()}_TIMEOUT`, message, options)
+}
+
+/** Returns the error of a hook that went on although its signal was aborted. */
+export function hookRunsOn(name: string, phase: StepPhase, elapsedMs: number): BreakwaterError {
+  const message = `${phase} of "${name}" still runs after ${Math.round(elapsedMs)} ms although its signal is aborted`
+  return new BreakwaterError('timeout', `${phase.toUpperCase()}_RUNS_ON`, message, { elapsedMs })
+}
+
+/** Returns the error of a part that cannot be stopped yet: its start, long given up on, still runs. */
+export function stopPostponed(name: string): BreakwaterError {
+  const message = `"${name}" still runs its start although the signal is aborted; it will be stopped when that is over`
+  return new BreakwaterError('timeout', 'STOP_POSTPONED', message)
+}
+
+/** Says in a word why: a code or a class name. Never the message of somebody else's error, which may hold a secret. */
+export function reasonOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return typeof error
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  if (typeof code === 'string') return code
+  return typeof name === 'string' ? name : 'Error'
+}
+
+/** Lists failures in one line, such as `postgres (start, 12 ms: ECONNREFUSED)`. */
+export function listFailures(failures: readonly Failure[]): string {
+  return failures
+    .map(each => `${each.component} (${each.phase}, ${Math.round(each.elapsedMs)} ms: ${reasonOf(each.error)})`)
+    .join(', ')
+}

@@ -1,0 +1,223 @@
+/** The client as a cache needs it, on a real server behind a proxy that fails as networks do. */
+
+import { Deadline, type StepContext, systemClock } from '@breakwater/kernel'
+import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { closeRedisClient, createRedisClient, type Redis, type RedisClientOptions, whenReady } from './redis-client.js'
+
+let proxy: FaultProxy
+let clients: Redis[] = []
+let lines: string[]
+
+beforeEach(async () => {
+  proxy = await startProxy(testRedis())
+  lines = []
+})
+afterEach(async () => {
+  await Promise.all(clients.map(client => closeRedisClient(client, context(AbortSignal.abort()))))
+  clients = []
+  await proxy.close()
+})
+
+const context = (signal: AbortSignal = new AbortController().signal): StepContext => ({
+  signal,
+  deadline: new Deadline(systemClock, 5_000),
+})
+
+function make(options: RedisClientOptions = {}): Redis {
+  const logger = {
+    info: (_: object, message: string) => void lines.push(message),
+    warn: (fields: object, message: string) =>
+      void lines.push(`${message} (${(fields as Record<string, string>)['error.type']})`),
+  }
+  const client = createRedisClient({ url: proxy.url(testRedis().url), ...options }, logger)
+  clients.push(client)
+  return client
+}
+
+async function connected(options?: RedisClientOptions): Promise<Redis> {
+  const client = make(options)
+  await whenReady(client, new AbortController().signal)
+  return client
+}
+
+/** A direct way to the same data. */
+async function direct<T>(use: (client: Redis) => Promise<T>): Promise<T> {
+  const client = createRedisClient({ url: testRedis().url })
+  await whenReady(client, new AbortController().signal)
+  try {
+    return await use(client)
+  } finally {
+    await closeRedisClient(client, context())
+  }
+}
+
+describe('the client', () => {
+  it('does not connect before it is asked to', async () => {
+    const client = make()
+    await new Promise(resolve => setImmediate(resolve))
+    expect([client.status, proxy.connections]).toEqual(['wait', 0])
+  })
+
+  it('refuses a URL that ioredis would take for a path, and does not repeat it', () => {
+    for (const url of ['localhost:6379', 'http://x', 'redis://:hunter2@host:port']) {
+      expect(() => createRedisClient({ url })).toThrow('redis.url must be')
+      expect(() => createRedisClient({ url })).not.toThrow('hunter2')
+    }
+  })
+
+  it('fails a command at once while Redis is away, and never runs it later', async () => {
+    const client = await connected()
+    proxy.refuse()
+    proxy.cut()
+    await eventually(() => client.status === 'reconnecting')
+    const begun = performance.now()
+    await expect(client.set('core-test:late', 'x')).rejects.toThrow('writeable')
+    expect(performance.now() - begun).toBeLessThan(50)
+    await proxy.heal()
+    await whenReady(client, new AbortController().signal)
+    expect(await client.get('core-test:late')).toBeNull()
+  })
+
+  it('is back within a second or so of Redis, and tells of the loss and the return once each', async () => {
+    const client = await connected()
+    proxy.refuse()
+    proxy.cut()
+    let attempts = 0
+    client.on('connecting', () => attempts++)
+    await eventually(() => attempts === 3)
+    await proxy.heal()
+    const begun = performance.now()
+    await whenReady(client, new AbortController().signal)
+    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(lines.filter(line => line.includes('ECONNREFUSED'))).toHaveLength(1)
+    expect(lines.at(-1)).toBe('Redis is back')
+  })
+
+  it('rejects what was in flight when the socket is lost, and does not send it twice', async () => {
+    await direct(redis => redis.del('core-test:count'))
+    const client = await connected()
+    proxy.setLatency(600)
+    const incremented = client.incr('core-test:count').then(
+      () => 'answered',
+      error => error.name as string,
+    )
+    await direct(redis => eventually(async () => (await redis.get('core-test:count')) === '1'))
+    proxy.cut()
+    proxy.setLatency(0)
+    expect(await incremented).toBe('MaxRetriesPerRequestError')
+    await whenReady(client, new AbortController().signal)
+    expect(await client.get('core-test:count')).toBe('1')
+  })
+
+  it('gives up a socket that never answers, and makes a new one', async () => {
+    const client = await connected({ socketTimeout: 300 })
+    proxy.halfOpen()
+    await expect(client.get('core-test:any')).rejects.toThrow()
+    await proxy.heal()
+    await whenReady(client, new AbortController().signal)
+    expect(await client.ping()).toBe('PONG')
+  })
+})
+
+describe('whenReady', () => {
+  it('goes on trying until Redis comes', async () => {
+    proxy.refuse()
+    const client = make()
+    const ready = whenReady(client, new AbortController().signal)
+    await eventually(() => client.status === 'reconnecting')
+    await proxy.heal()
+    await ready
+    expect(client.status).toBe('ready')
+  })
+
+  it('says why, when it is given up', async () => {
+    proxy.refuse()
+    const client = make()
+    const controller = new AbortController()
+    const ready = whenReady(client, controller.signal).catch(error => error)
+    await eventually(() => client.status === 'reconnecting')
+    controller.abort()
+    expect(await ready).toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('refuses a client that has been closed', async () => {
+    const client = await connected()
+    await closeRedisClient(client, context())
+    await expect(whenReady(client, new AbortController().signal)).rejects.toMatchObject({ kind: 'usage' })
+  })
+})
+
+describe('closeRedisClient', () => {
+  it('lets what was sent be answered', async () => {
+    const client = await connected()
+    proxy.setLatency(100)
+    const answers = Promise.all(Array.from({ length: 50 }, () => client.ping()))
+    await closeRedisClient(client, context())
+    expect(await answers).toHaveLength(50)
+    expect(client.status).toBe('end')
+    await proxy.waitForConnections(0)
+  })
+
+  it('does not wait for a server that hangs once the signal is aborted, and settles what was in flight', async () => {
+    // Else it would be ioredis that destroys the socket in the end.
+    const client = await connected({ disconnectTimeout: 60_000 })
+    proxy.halfOpen()
+    const asked = client.get('core-test:any').catch(error => error)
+    const controller = new AbortController()
+    const closed = closeRedisClient(client, context(controller.signal))
+    await new Promise(resolve => setImmediate(resolve))
+    controller.abort(new Error('time is up'))
+    await expect(closed).rejects.toThrow('time is up')
+    expect(client.status).toBe('end')
+    expect(await asked).toBeInstanceOf(Error)
+    await proxy.waitForConnections(0)
+  })
+
+  it.each([
+    ['that never connected', async () => make()],
+    [
+      'that is connecting',
+      async () => {
+        const client = make()
+        client.connect().catch(() => {})
+        return client
+      },
+    ],
+    [
+      'that connects to a server which accepts and says nothing',
+      async () => {
+        proxy.halfOpen()
+        const client = make()
+        client.connect().catch(() => {})
+        await eventually(() => client.status === 'connect')
+        return client
+      },
+    ],
+    [
+      'between two attempts',
+      async () => {
+        proxy.refuse()
+        const client = make()
+        client.connect().catch(() => {})
+        await eventually(() => client.status === 'reconnecting')
+        return client
+      },
+    ],
+    [
+      'that is closed',
+      async () => {
+        const client = await connected()
+        client.disconnect()
+        await eventually(() => client.status === 'end')
+        return client
+      },
+    ],
+  ])('ends a client %s', async (_, prepare) => {
+    const client = await prepare()
+    await closeRedisClient(client, context())
+    expect(client.status).toBe('end')
+    await expect(client.get('core-test:any')).rejects.toThrow('closed')
+  })
+})
