@@ -1,0 +1,18 @@
+/** The contenders by name, the one that the others are compared with first. Each is imported only where it runs. */
+
+import type { Contender } from './contender.js'
+
+export const BASELINE = 'baseline'
+
+const contenders = {
+  baseline: async (): Promise<Contender> => (await import('./baseline.js')).baseline,
+  breakwater: async (): Promise<Contender> => (await import('./breakwater.js')).breakwater,
+}
+
+export type ContenderName = keyof typeof contenders
+
+export const contenderNames: readonly ContenderName[] = [BASELINE, 'breakwater']
+
+export function importContender(name: ContenderName): Promise<Contender> {
+  return contenders[name]()
+}
