@@ -58,7 +58,7 @@ export class Cache implements Managed {
   readonly #around: SpaceSurroundings
   readonly #inFlight = new InFlight()
   readonly #log: InvalidationLog | undefined
-  readonly #wakeChannel: WakeChannel | undefined
+  #wakeChannel: WakeChannel | undefined
   #state: 'open' | 'draining' | 'disposed' = 'open'
   #disposing: Promise<void> | undefined
 
@@ -76,9 +76,6 @@ export class Cache implements Managed {
           for (const space of this.#spaces.values()) space.fenceAll()
         },
       })
-      this.#wakeChannel = new WakeChannel(redis.raw, wakeChannel, message =>
-        this.#dispatch(message, (space, key) => space.wake(key)),
-      )
     }
     this.#around = {
       clock,
@@ -90,6 +87,7 @@ export class Cache implements Managed {
       inFlight: this.#inFlight,
       trust: this.#log ?? { until: Number.POSITIVE_INFINITY },
       wakeChannel,
+      connect: () => this.#connect(),
       isDraining: () => this.#state !== 'open',
       closedError: () => (this.#state === 'disposed' ? disposedError() : undefined),
     }
@@ -130,6 +128,7 @@ export class Cache implements Managed {
   async init(options: LifeOptions = {}): Promise<void> {
     const deadline = this.#deadline(options.deadline)
     if (this.#log === undefined) return
+    this.#connect()
     await deadline.race(
       this.#log.following(),
       () =>
@@ -213,6 +212,16 @@ export class Cache implements Managed {
     for (const space of this.#spaces.values()) space.guard?.dispose()
     this.#log?.dispose()
     this.#wakeChannel?.dispose()
+  }
+
+  /** Opens the cache's own connections, at its first read past the first tier or at `init`. */
+  #connect(): void {
+    const { redis, wakeChannel } = this.#around
+    if (redis === undefined || this.#wakeChannel !== undefined || this.#state === 'disposed') return
+    this.#log?.start()
+    this.#wakeChannel = new WakeChannel(redis.raw, wakeChannel, message =>
+      this.#dispatch(message, (space, key) => space.wake(key)),
+    )
   }
 
   #deadline(given: Deadline | Duration | undefined): Deadline {

@@ -227,6 +227,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     }
     const closed = this.#around.closedError()
     if (closed !== undefined) return Promise.reject(closed)
+    this.#around.connect()
     return this.#start({ key, id, loader, policy, stale: undefined }).outcome
   }
 

@@ -18,6 +18,8 @@ export interface SpaceSurroundings {
   /** Until when, on the clock, the first tier may be believed: moved on by the follower of the invalidation log. */
   readonly trust: { readonly until: number }
   readonly wakeChannel: string
+  /** Sees to it that other instances are heard; called before anything is read past the first tier. */
+  connect(): void
   isDraining(): boolean
   /** Why no load may begin any more, if so. */
   closedError(): BreakwaterError | undefined

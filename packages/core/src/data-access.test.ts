@@ -88,6 +88,8 @@ describe('data access', () => {
     })
     expect((await data.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(await data.redis?.ping()).toBe('PONG')
+    // Half of the pool's four.
+    expect(data.cache.stats().loads.budget).toBe(2)
     await data.dispose()
     expect(data.health.status).toBe('stopped')
     // Right away: what dispose() resolved for is gone.
@@ -135,6 +137,7 @@ describe('data access', () => {
     await database.query('insert into fish select generate_series(1, 100) on conflict do nothing')
     const data = make()
     let loads = 0
+    let scanned = false
     const fish = data.cache.space<{ id: number }, number>('fish', {
       ttl: '1m',
       load: async id => {
@@ -145,10 +148,12 @@ describe('data access', () => {
         expected: 100,
         scan: async function* () {
           for (const row of (await data.pool.query('select id from fish')).rows) yield row.id
+          scanned = true
         },
       }),
     })
     await data.init()
+    expect(scanned).toBe(true)
     expect(await fish.get(7)).toEqual({ id: 7 })
     for (let id = 1_000; id < 1_050; id++) expect(await fish.get(id)).toBeNull()
     expect(loads).toBeLessThan(1 + 50 / 5)
@@ -203,6 +208,9 @@ describe('data access', () => {
     expect(() => make({ components: { redis: { startTimout: 1 }, radis: {} } as never })).toThrow(
       /components.redis.startTimout.*components.radis/,
     )
+    // Of what was made before the fault was found nothing is left open.
+    expect(() => make({ cache: { missBudget: -1 } })).toThrow('missBudget')
+    expect(() => make({ postgres: { max: -1 } })).toThrow('max')
   })
 })
 

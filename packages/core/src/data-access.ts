@@ -74,7 +74,7 @@ export class DataAccess {
       ...cache,
     })
     this.#lifecycle = new Lifecycle(clock, logger)
-    const owned = { ownsPool: true, ownsRedis: this.redis !== redis }
+    const owned = { ownsPool: this.pool !== postgres, ownsRedis: this.redis !== redis }
     const builtIn = builtInComponents({ pool: this.pool, redis: this.redis, cache: this.cache, ...owned }, components)
     for (const component of builtIn) this.#lifecycle.add(component)
     this.#builtInNames = builtIn.map(component => component.name)

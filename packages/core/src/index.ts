@@ -1,3 +1,4 @@
+export type { StepContext } from '@breakwater/kernel'
 export type { BuiltInName, BuiltInSettings } from './built-in.js'
 export {
   createDataAccess,

@@ -14,7 +14,7 @@ type Settings = Omit<RedisOptions, 'replyMapping'>
 /** ioredis's own options; each stands before the default chosen here. The cache reads replies in their RESP2 shapes. */
 export interface RedisClientOptions extends Settings {
   /** `redis://` or `rediss://` with host, port, user, password and database. */
-  readonly url?: string
+  readonly url?: string | undefined
 }
 
 /** The longest pause between two attempts to connect: how soon a Redis that came back is noticed. */

@@ -356,6 +356,23 @@ describe('a client that fails fast', () => {
   })
 })
 
+describe('a cache that was not initialised', () => {
+  it('sends nothing before its first read, and then works like any', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const client = new Redis(testRedis().url, { lazyConnect: true })
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
+    const space = cache.space<number>('s', { ...MINUTE, load: async () => 1 })
+    expect(client.status).toBe('wait')
+    expect(await space.get('k')).toBe(1)
+    await eventually(async () => {
+      await space.get('k')
+      expect(cache.stats()).toMatchObject({ redis: { following: true }, memory: { entries: 1 } })
+    })
+    await cache.dispose()
+    client.disconnect()
+  })
+})
+
 describe('when Redis fails', () => {
   it('answers from the loader while the server hangs, each caller within the bound', async () => {
     await using server = await startRedis({ own: true })

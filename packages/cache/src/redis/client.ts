@@ -17,8 +17,17 @@ export interface RedisLike {
   disconnect(): void
 }
 
-/** For the cache's own connections: whatever the client's settings are, their first command waits for the connect. */
-export const PATIENT = { lazyConnect: false, enableOfflineQueue: true, maxRetriesPerRequest: null } as const
+/**
+ * For the cache's own connections, whatever the client's settings are: their first command waits for the connect, and a
+ * silence is bounded by who listens.
+ */
+export const PATIENT = {
+  lazyConnect: false,
+  enableOfflineQueue: true,
+  maxRetriesPerRequest: null,
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+} as const
 
 /** A Lua script, sent by its digest and in full only when the server does not know it. */
 export class Script {

@@ -45,6 +45,7 @@ export class InvalidationLog {
   readonly #listener: LogListener
   #lastId = '0-0'
   #sequence = 0
+  #started = false
   #stopped = false
   #wakeFromPause: (() => void) | undefined
   #onFollowing: (() => void)[] = []
@@ -55,6 +56,12 @@ export class InvalidationLog {
     this.#clock = clock
     this.#maxLagMs = maxLagMs
     this.#listener = listener
+  }
+
+  /** Begins to follow; called again it does nothing. */
+  start(): void {
+    if (this.#started || this.#stopped) return
+    this.#started = true
     void this.#follow()
   }
 
@@ -74,9 +81,11 @@ export class InvalidationLog {
     let retryMs = FIRST_RETRY_MS
     while (!this.#stopped) {
       try {
-        const connection = await this.#start()
+        const connection = await this.#open()
+        // The first one does not block, so that whoever waits for the following to begin need not wait for a reply to nothing.
+        await this.#read(connection, [])
         for (;;) {
-          await this.#read(connection)
+          await this.#read(connection, ['BLOCK', this.#blockMs])
           retryMs = FIRST_RETRY_MS
         }
       } catch {
@@ -91,7 +100,7 @@ export class InvalidationLog {
     }
   }
 
-  async #start(): Promise<RedisLike> {
+  async #open(): Promise<RedisLike> {
     const [id, sequence] = (await this.#redis.run(
       logPosition,
       [this.#layout.log(), this.#layout.logSequence()],
@@ -106,11 +115,11 @@ export class InvalidationLog {
     return connection
   }
 
-  async #read(connection: RedisLike): Promise<void> {
-    const blockMs = Math.ceil(this.#maxLagMs / 3)
-    // Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead.
-    const reply = (await new Deadline(this.#clock, blockMs * 2).race(
-      connection.callBuffer('xread', ['COUNT', BATCH, 'BLOCK', blockMs, 'STREAMS', this.#layout.log(), this.#lastId]),
+  /** Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead. */
+  async #read(connection: RedisLike, block: (string | number)[]): Promise<void> {
+    const args = ['COUNT', BATCH, ...block, 'STREAMS', this.#layout.log(), this.#lastId]
+    const reply = (await new Deadline(this.#clock, this.#blockMs * 2).race(
+      connection.callBuffer('xread', args),
       () => new Error('no reply'),
     )) as StreamReply
     if (this.#stopped) throw new Error('stopped')
@@ -126,6 +135,10 @@ export class InvalidationLog {
     this.#sequence = sequence
     this.#lastId = id
     this.#listener.onInvalidated(fields[3]?.toString() ?? '')
+  }
+
+  get #blockMs(): number {
+    return Math.ceil(this.#maxLagMs / 3)
   }
 
   #gap(): void {

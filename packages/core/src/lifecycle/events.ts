@@ -37,26 +37,31 @@ export function logTo(logger: Logger): (event: LifecycleEvent) => void {
     switch (event.type) {
       case 'lifecycle.step': {
         const { name, phase, outcome, durationMs } = event.step
-        const fields = { event: event.type, component: name, phase, outcome, duration_ms: durationMs }
+        const fields = { event: event.type, component: name, phase, outcome, duration_ms: rounded(durationMs) }
         if (event.error === undefined) logger.info(fields, `${phase} of "${name}": ${outcome}`)
         else logger.warn({ ...fields, 'error.type': reasonOf(event.error) }, `${phase} of "${name}": ${outcome}`)
         return
       }
       case 'lifecycle.ready': {
-        const fields = { event: event.type, duration_ms: event.elapsedMs }
+        const fields = { event: event.type, duration_ms: rounded(event.elapsedMs) }
         if (event.degraded.length === 0) logger.info(fields, 'ready')
         else logger.warn({ ...fields, degraded: event.degraded }, 'ready, but degraded')
         return
       }
       case 'lifecycle.draining':
         // This very word is what operators search their logs for.
-        logger.info({ event: event.type, deadline_ms: event.deadlineMs }, 'draining')
+        logger.info({ event: event.type, deadline_ms: rounded(event.deadlineMs) }, 'draining')
         return
       case 'lifecycle.stopped': {
-        const fields = { event: event.type, duration_ms: event.elapsedMs }
+        const fields = { event: event.type, duration_ms: rounded(event.elapsedMs) }
         if (event.failures === 0) logger.info(fields, 'stopped')
         else logger.warn({ ...fields, failures: event.failures }, 'stopped, but not well')
       }
     }
   }
+}
+
+/** To a tenth of a ms, which is what a reader of logs can use. */
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

@@ -21,7 +21,7 @@ export interface Failure {
 export class LifecycleError extends BreakwaterError {
   override readonly name = 'LifecycleError'
   readonly errors: readonly unknown[]
-  readonly failures: readonly Failure[]
+  declare readonly failures: readonly Failure[]
 
   constructor(
     kind: ErrorKind,
@@ -29,10 +29,12 @@ export class LifecycleError extends BreakwaterError {
     message: string,
     options: { cause: unknown; failures: readonly Failure[]; elapsedMs: number },
   ) {
-    super(kind, code, message, options)
+    // The outcome is final: the same call gives it again.
+    super(kind, code, message, { ...options, retryable: false })
     const errors = options.failures.map(each => each.error)
     this.errors = errors.includes(options.cause) ? errors : [options.cause, ...errors]
-    this.failures = options.failures
+    // Not printed: it would show every error a third time.
+    Object.defineProperty(this, 'failures', { value: options.failures })
   }
 }
 

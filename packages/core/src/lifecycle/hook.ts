@@ -1,5 +1,6 @@
 /** Runs one hook of a component: bounded in time, told to let go when it is not wanted any more, and always answered for. */
 
+import { setMaxListeners } from 'node:events'
 import {
   type Clock,
   type ComponentEvent,
@@ -72,6 +73,8 @@ export function runHook(
 
     if (cancel.aborted) onCancel()
     else {
+      // Every hook of a level listens; from the eleventh on Node would warn of a leak.
+      setMaxListeners(0, cancel)
       cancel.addEventListener('abort', onCancel)
       timer = clock.schedule(deadline.remainingMs, () => tellToLetGo('deadline'), { keepAlive: true })
     }
@@ -82,7 +85,11 @@ export function runHook(
     )
     running.then(
       () => end('ok'),
-      error => end(signal.aborted && isAbort(error, signal) ? 'let-go' : 'failed', error),
+      error => {
+        if (signal.aborted && isAbort(error, signal)) end('let-go')
+        // Else what is told of the failure would read as if there were none.
+        else end('failed', error ?? new TypeError('the hook rejected without an error'))
+      },
     )
   })
 }

@@ -1,13 +1,17 @@
 /**
  * One start and one stop for many components: everything up or nothing, and nothing left behind.
  *
- *              init()                                     dispose()
- *   level 1   [start postgres] [start redis]           ^  [stop postgres]      last
- *   level 2   [start cache]                            |  [stop redis] [stop cache] ...
- *   level 3   [start orders] [start http]              |  [stop orders] [stop http]
- *      |      ------------- all are usable -------------  ^
- *      v      [ready ...] level by level, down            |  [drain ...] level by level, up
- *             ============ work comes in ==============================
+ *    init()  |                                                          ^  dispose()
+ *            v                                                          |
+ *    level 1   start postgres, start redis          stop postgres, stop redis
+ *    level 2   start cache                          stop cache
+ *    level 3   start orders, start http             stop orders, stop http
+ *              ---- everything can be used ----     ---- nothing is under way any more ----
+ *    level 1   ready ...                            drain ...
+ *    level 2   ready ...                            drain ...
+ *    level 3   ready http: listen                   drain http: close, finish the requests
+ *            |                                                          ^
+ *            +------------------- work comes in ------------------------+
  *
  * A component says what it needs (`dependsOn`), and that alone makes the order. Hooks pair up: `start` with `stop`,
  * `ready` with `drain`. Work from outside begins only when every part is up, and has ended before the first part goes:

@@ -9,8 +9,8 @@ import { runStep, type Surroundings, type Verdict } from './step.js'
 type DownPhase = 'drain' | 'stop'
 
 /**
- * The end of the time that is kept for stopping by force, so that the deadline holds for the whole: at most this long,
- * and at most this share. A cancelled statement and a destroyed socket take less than 300 ms (DESIGN, section 7).
+ * The end of the time is kept for stopping by force, so that the deadline holds for the whole: at most this long, and at
+ * most this share. Room for one exchange with a server, to cancel what runs there, and for sockets to close.
  */
 const FORCE_MS = 500
 const FORCE_SHARE = 0.2
