@@ -1,3 +1,5 @@
+/** The command as a user runs it, in a process of its own: bad input, interrupts, an instance that dies. */
+
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -8,6 +10,9 @@ import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+
+/** Ms for a test in which servers and instances are started. */
+const SLOW = { timeout: 60_000 }
 
 class Run {
   readonly child: ChildProcess
@@ -59,7 +64,7 @@ class Run {
   }
 }
 
-describe('bad input gets one clear line and a non-zero exit code', () => {
+describe('bad input gets one clear line and a non-zero exit code', SLOW, () => {
   it.each([
     ['an unknown scenario', ['storm'], /'storm' is invalid.*steady, penetration, breakdown/],
     ['an unknown option', ['--fast'], /unknown option '--fast'/],
@@ -88,7 +93,7 @@ describe('bad input gets one clear line and a non-zero exit code', () => {
   })
 })
 
-describe('an interrupt', () => {
+describe('an interrupt', SLOW, () => {
   it('ends every process that was started, and says so by exit code 130', async () => {
     const run = new Run(['steady'])
     await run.seen('measuring')
@@ -120,7 +125,7 @@ describe('an interrupt', () => {
   })
 })
 
-it('an instance that dies ends its scenario and fails the run', async () => {
+it('an instance that dies ends its scenario and fails the run', SLOW, async () => {
   const run = new Run(['breakdown'], { DATABASE_URL: testPostgres().url, REDIS_URL: testRedis().url })
   await run.seen('measuring')
   const [victim = 0] = [...run.processes()].find(([, args]) => args.includes('instance-process')) ?? []

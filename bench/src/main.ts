@@ -45,10 +45,9 @@ async function main(chosen: readonly Scenario[], { full, seed, json }: Options):
   const signal = abortOnSignals()
   try {
     const results = await runBench({ scenarios: chosen, full, seed, signal, onStep: step => progress.step(step) })
-    const files = [LATEST, ...(json === undefined ? [] : [json])]
-    writeResults(results, files)
     progress.clear()
     print(results)
+    writeResults(results, [LATEST, ...(json === undefined ? [] : [json])])
     if (results.scenarios.some(hasFailed)) process.exitCode = 1
   } catch (error) {
     progress.clear()

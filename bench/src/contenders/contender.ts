@@ -3,7 +3,7 @@
 import type { Entity, Id } from '../data/entity.js'
 import type { CountedPool } from '../measure/pool-connections.js'
 
-export interface Setup {
+interface Setup {
   readonly postgresUrl: string
   readonly redisUrl: string
   /** Part of every Redis key, so that no two contenders, scenarios or runs see each other's. */

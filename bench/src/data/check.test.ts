@@ -1,3 +1,5 @@
+/** That no wrong reply passes for a right one. */
+
 import { describe, expect, it } from 'vitest'
 import { createCheck } from './check.js'
 import { entities } from './entities.js'

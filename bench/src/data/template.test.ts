@@ -1,3 +1,5 @@
+/** That the database holds what replies are compared with. */
+
 import { testPostgres } from '@breakwater/testkit/vitest'
 import pg from 'pg'
 import { expect, it } from 'vitest'

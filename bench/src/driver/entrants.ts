@@ -1,5 +1,6 @@
 /** Gives each contender a database of its own, copied from the template, and a counter of what happens in it. */
 
+import { BreakwaterError } from '@breakwater/kernel'
 import type { Database, PostgresServer } from '@breakwater/testkit'
 import type { ContenderName } from '../contenders/index.js'
 import { TEMPLATE } from '../data/template.js'
@@ -27,7 +28,8 @@ export class Entrants implements AsyncDisposable {
   /** Makes the databases; drops them again if that fails half-way. */
   static async open(postgres: PostgresServer, contenders: readonly ContenderName[]): Promise<Entrants> {
     if (Number.parseInt(postgres.version, 10) < OLDEST_POSTGRES) {
-      throw new Error(`Postgres ${postgres.version} is too old to be measured; ${OLDEST_POSTGRES} or later is needed`)
+      const message = `Postgres ${postgres.version} can't be measured exactly; version ${OLDEST_POSTGRES} or later is needed`
+      throw new BreakwaterError('failed', 'POSTGRES_TOO_OLD', message)
     }
     const databases: Database[] = []
     const all: Entrant[] = []

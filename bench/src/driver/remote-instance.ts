@@ -1,15 +1,11 @@
 /**
  * An instance in a process of its own, called like an object. Every call settles: with the instance's result, with its
- * error, or with `InstanceDied` once the process has ended.
+ * error, or with `INSTANCE_DIED` once the process has ended.
  */
 
 import { type ChildProcess, fork } from 'node:child_process'
+import { BreakwaterError } from '@breakwater/kernel'
 import type { Call, InstanceCalls, Method, Reply } from './protocol.js'
-
-/** A process ended that was still wanted. */
-export class InstanceDied extends Error {
-  override readonly name: string = 'InstanceDied'
-}
 
 /** Ms that an instance may take to close in order before its process is killed. */
 const CLOSE_MS = 5_000
@@ -24,7 +20,7 @@ export class RemoteInstance {
   readonly #exited: Promise<void>
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
-  #died: InstanceDied | undefined
+  #died: BreakwaterError | undefined
 
   /**
    * Starts the process; it is killed when `signal` is aborted.
@@ -80,7 +76,7 @@ export class RemoteInstance {
   }
 
   #onEnd(what: string): void {
-    this.#died ??= new InstanceDied(what)
+    this.#died ??= new BreakwaterError('failed', 'INSTANCE_DIED', what)
     for (const { reject } of this.#pending.values()) reject(this.#died)
     this.#pending.clear()
   }

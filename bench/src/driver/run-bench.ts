@@ -20,7 +20,7 @@ export interface BenchOptions {
   onStep(step: string): void
 }
 
-const ROUNDS = { quick: 3, full: 7 }
+const ROUNDS = { quick: 3, full: 5 }
 
 /** Resolves to the results; rejects with the signal's reason if that was aborted. Nothing that it started is left. */
 export async function runBench({ scenarios, full, seed, signal, onStep }: BenchOptions): Promise<Results> {

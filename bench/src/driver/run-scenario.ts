@@ -69,12 +69,11 @@ async function runRound(scenario: Scenario, run: ScenarioRun, { entrant, fleet }
   run.onStep(`${where}, warming up`)
   await fleet.load({ seed, purpose: `${name}/${round}/warm-up`, rate, durationMs: warmUpMs })
   run.onStep(`${where}, measuring`)
-  await fleet.flushStatistics()
-  const before = await counter.read()
-  const outcome = await fleet.load({ seed, purpose: `${name}/${round}`, rate, durationMs: measureMs })
-  const addedByFlush = await fleet.flushStatistics()
-  const databaseQueries = (await counter.read()) - before - addedByFlush
-  return toRound(contender, round, databaseQueries, outcome)
+  const { result, transactions } = await counter.during(
+    () => fleet.flushStatistics(),
+    () => fleet.load({ seed, purpose: `${name}/${round}`, rate, durationMs: measureMs }),
+  )
+  return toRound(contender, round, transactions, result)
 }
 
 function toRound(contender: ContenderName, round: number, databaseQueries: number, outcome: FleetOutcome): Round {

@@ -1,3 +1,5 @@
+/** That the load is open-loop: nothing that is slow can hide itself. */
+
 import { describe, expect, it } from 'vitest'
 import type { Id } from '../data/entity.js'
 import { Latencies } from './latency.js'

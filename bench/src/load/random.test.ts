@@ -1,3 +1,5 @@
+/** What the seed decides: numbers, ranks and arrivals. */
+
 import { describe, expect, it } from 'vitest'
 import { createRandom } from './random.js'
 import { createSchedule } from './schedule.js'

@@ -34,6 +34,18 @@ export class DatabaseCounter {
     return Number(rows[0]?.transactions)
   }
 
+  /**
+   * Runs `work` and counts the transactions that the database had to run for it.
+   * @param flush Makes every connection to the database report; resolves to the transactions that this has added itself.
+   */
+  async during<T>(flush: () => Promise<number>, work: () => Promise<T>): Promise<{ result: T; transactions: number }> {
+    await flush()
+    const before = await this.read()
+    const result = await work()
+    const added = await flush()
+    return { result, transactions: (await this.read()) - before - added }
+  }
+
   async close(): Promise<void> {
     await this.#observer.end()
   }

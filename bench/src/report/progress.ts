@@ -12,6 +12,6 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
   const line = (step: string): string =>
     `[${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(3)} s] ${step}`
   if (!stream.isTTY) return { step: step => void stream.write(`${line(step)}\n`), clear: () => {} }
-  const rewrite = (text: string): void => void stream.write(`\r\u001b[K${text.slice(0, stream.columns - 1)}`)
+  const rewrite = (text: string): void => void stream.write(`\r\u001b[K${text.slice(0, (stream.columns || 80) - 1)}`)
   return { step: step => rewrite(line(step)), clear: () => rewrite('') }
 }

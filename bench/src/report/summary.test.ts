@@ -1,3 +1,5 @@
+/** What is made of the rounds, and how it reads. */
+
 import { describe, expect, it } from 'vitest'
 import type { ContenderName } from '../contenders/index.js'
 import type { Results, Round } from './results.js'

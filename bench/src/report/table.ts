@@ -68,7 +68,7 @@ function withRange({ median, min, max }: Spread, format: (value: number) => stri
 }
 
 /** Takes a share that is gone, and writes the change: 0.95 is `-95.0 %`, and 0.9997 is not yet `-100 %`. */
-export function formatChange(reduction: number): string {
+function formatChange(reduction: number): string {
   const percent = -100 * reduction
   return `${percent > 0 ? '+' : ''}${percent.toFixed(percent < -99 ? 2 : 1)} %`
 }
