@@ -38,9 +38,14 @@ export async function keepSnapshot(binaries: Binaries, name: string, data: strin
 }
 
 /** Gives the superuser of a stopped cluster a password. */
-export async function setPassword(binaries: Binaries, account: Account | undefined, data: string, password: string) {
+export async function setPassword(
+  binaries: Binaries,
+  account: Account | undefined,
+  data: string,
+  password: string,
+): Promise<void> {
   // In single-user mode a line is a statement, so the text must fit in one.
-  const text = JSON.stringify(password).slice(1, -1).replaceAll("'", "''").replaceAll('\\"', '"')
+  const text = JSON.stringify(password).slice(1, -1).replaceAll("'", "''")
   await runProgram(binaries.postgres, ['--single', '-D', data, '-c', 'fsync=off', 'postgres'], {
     cwd: data,
     env: { LC_ALL: 'C' },

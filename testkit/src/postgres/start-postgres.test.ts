@@ -7,6 +7,7 @@ import pg from 'pg'
 import { expect, test } from 'vitest'
 import { eventually } from '../eventually.js'
 import { unprivilegedAccount } from '../process/account.js'
+import { sharedMemoryOf } from '../process/shared-memory.mjs'
 import { isAlive, processTree } from '../process/tree.mjs'
 import { postgresBinaries } from './binaries.js'
 import { findSnapshot } from './data-folder.js'
@@ -92,7 +93,10 @@ test('a hung server can be stopped, and a database of a hung or killed one can b
   const database = await server.createDatabase()
   server.hang()
   await database.drop()
+  const start = performance.now()
   await server.stop()
+  // Not by the force that is used after 5 s.
+  expect(performance.now() - start).toBeLessThan(4_000)
   expect(server.pid).toBeUndefined()
   await database.drop()
 })
@@ -103,9 +107,11 @@ test('a killed server leaves no process, and starts again on its port with its d
   await database.query('create table city as select 42 as id')
   await using client = await connect(database.url)
   const tree = processTree(server.pid ?? 0)
+  expect(tree.flatMap(sharedMemoryOf).length).toBe(1)
 
   await server.kill()
   expect(tree.filter(isAlive)).toEqual([])
+  expect(tree.flatMap(sharedMemoryOf)).toEqual([])
   expect(server.pid).toBeUndefined()
   await expect(client.query('select 1')).rejects.toThrow()
   await expect(database.query('select 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' })

@@ -1,12 +1,8 @@
 /** Gives a Postgres server: the one behind `DATABASE_URL`, or one of our own from npm's binaries. */
 
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { unprivilegedAccount } from '../process/account.js'
 import { copyFolder, makeRunFolder, type RunFolder } from '../process/folders.js'
-import { LocalServer, type LocalServerFacts } from '../process/local-server.js'
-import { runProgram } from '../process/run-program.js'
-import type { ServerProcess } from '../process/server-process.js'
+import { LocalServer } from '../process/local-server.js'
 import { startOnFreePort } from '../process/start-local.js'
 import type { Database, PostgresServer } from '../server.js'
 import { postgresBinaries } from './binaries.js'
@@ -78,7 +74,6 @@ async function startLocal(folder: RunFolder, options: PostgresOptions): Promise<
     stopSignal: 'SIGINT',
     quitSignal: 'SIGQUIT',
     answers: () => acceptsConnections(urlAt(port)),
-    afterKill: () => removeSharedMemory(data),
   }))
   const url = urlAt(started.port)
   const server = new LocalPostgres(started.process, folder, {
@@ -112,19 +107,7 @@ function adminUrl(folder: string, port: number, options: PostgresOptions): strin
 }
 
 class LocalPostgres extends LocalServer implements PostgresServer {
-  constructor(serverProcess: ServerProcess, folder: RunFolder, facts: LocalServerFacts) {
-    super(serverProcess, folder, facts)
-  }
-
   createDatabase(options: CreateOptions = {}): Promise<Database> {
     return createDatabase(this.url, options, () => this.isUp)
   }
-}
-
-/** Removes the System V segment by which Postgres knows that its data is in use; a killed server leaves it behind. */
-async function removeSharedMemory(data: string): Promise<void> {
-  // Source: Postgres, `pidfile.h`: line 7 holds the segment's key and id.
-  const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
-  const id = lines[6]?.trim().split(/\s+/)[1]
-  if (id !== undefined) await runProgram('ipcrm', ['-m', id]).catch(() => {})
 }

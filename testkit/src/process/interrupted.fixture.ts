@@ -1,8 +1,11 @@
 /** A process that starts servers, says their pids, and never stops them; run by `interrupted.test.ts`. */
 
+import { spawn } from 'node:child_process'
 import pg from 'pg'
+import { eventually } from '../eventually.js'
 import { startPostgres } from '../postgres/start-postgres.js'
 import { startRedis } from '../redis/start-redis.js'
+import { entrustProcess } from './custody.js'
 import { processTree } from './tree.mjs'
 
 const [how] = process.argv.slice(2)
@@ -15,10 +18,20 @@ client
   .on('error', () => {})
   .query('select pg_sleep(600)')
   .catch(() => {})
-const pids = [postgres, redis].flatMap(server => processTree(server.pid ?? 0))
-if (how === 'hung') {
+const roots = [postgres.pid ?? 0, redis.pid ?? 0]
+if (how === 'deaf') {
+  const deaf = spawn('sh', ['-c', 'trap "" QUIT; sleep 600 & wait'], { detached: true, stdio: 'ignore' })
+  entrustProcess(deaf.pid ?? 0, 'SIGQUIT')
+  roots.push(deaf.pid ?? 0)
+}
+const pids = roots.flatMap(processTree)
+if (how === 'hung' || how === 'orphaned') {
   postgres.hang()
   redis.hang()
+}
+if (how === 'orphaned') {
+  process.kill(postgres.pid ?? 0, 'SIGKILL')
+  await eventually(() => postgres.pid === undefined)
 }
 process.stdout.write(`${JSON.stringify(pids)}\n`)
 if (how === 'throws') throw new Error('something went wrong')

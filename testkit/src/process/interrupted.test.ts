@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { eventually } from '../eventually.js'
+import { sharedMemoryOf } from './shared-memory.mjs'
 import { isAlive } from './tree.mjs'
 
 const fixture = fileURLToPath(new URL('./interrupted.fixture.ts', import.meta.url))
@@ -40,19 +41,22 @@ async function startRun(how: string) {
 }
 
 test.each([
-  ['killed by SIGINT, with its process group, as by Ctrl+C', 'runs', 'SIGINT'],
+  ['killed by SIGINT (Ctrl+C)', 'runs', 'SIGINT'],
   ['killed by SIGTERM', 'runs', 'SIGTERM'],
   ['killed by SIGKILL', 'runs', 'SIGKILL'],
   ['killed by SIGKILL while its servers hang', 'hung', 'SIGKILL'],
+  ['killed when somebody has killed its hung Postgres, whose children still hang', 'orphaned', 'SIGKILL'],
+  ['killed while one of its servers is deaf to signals', 'deaf', 'SIGKILL'],
   ['that exits', 'exits', undefined],
   ['that has nothing left to do', 'returns', undefined],
   ['that throws', 'throws', undefined],
 ] as const)('a run %s leaves no server and no folder', async (_, how, signal) => {
   await using run = await startRun(how)
   expect(run.pids.length).toBeGreaterThan(5)
-  if (signal === 'SIGINT') process.kill(-(run.child.pid ?? 0), signal)
-  else if (signal) run.child.kill(signal)
+  // The whole process group, as a terminal does.
+  if (signal) process.kill(-(run.child.pid ?? 0), signal)
   await run.exited
   await eventually(() => expect(run.pids.filter(isAlive)).toEqual([]))
   await eventually(async () => expect(await run.folders()).toEqual([]))
+  expect(run.pids.flatMap(sharedMemoryOf)).toEqual([])
 })

@@ -4,7 +4,8 @@
 import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { continueTree, isAlive, killTree, processTree, signal } from './tree.mjs'
+import { removeSharedMemoryOf } from './shared-memory.mjs'
+import { continueTree, isAlive, processesIn, processTree, signal } from './tree.mjs'
 
 /** How long a server may take for its quick way out, on which Postgres gives its shared memory back. */
 const QUICK_EXIT_MS = 2_000
@@ -32,8 +33,12 @@ await Promise.all(
     signal(pid, quit)
     const until = Date.now() + QUICK_EXIT_MS
     while (tree.some(isAlive) && Date.now() < until) await sleep(5)
-    if (isAlive(pid)) killTree(pid)
-    for (const each of tree) if (isAlive(each)) signal(each, 'SIGKILL')
+    for (const each of [...tree, ...processTree(pid)]) if (isAlive(each)) signal(each, 'SIGKILL')
+    removeSharedMemoryOf(pid)
   }),
 )
-for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+for (const folder of folders) {
+  // Children of a server that was killed behind our back while they hung, and a server we were not told of in time.
+  for (const pid of processesIn(folder)) signal(pid, 'SIGKILL')
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+}

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BreakwaterError } from '@breakwater/kernel'
 import type { Account } from './account.js'
 import { entrustProcess } from './custody.js'
+import { removeSharedMemoryOf } from './shared-memory.mjs'
 import { continueTree, isAlive, killTree, processTree, stopTree } from './tree.mjs'
 
 const START_WITHIN_MS = 30_000
@@ -32,8 +33,6 @@ export interface ServerCommand {
   readonly quitSignal: NodeJS.Signals
   /** Resolves to whether it answers; an error means that it never will. */
   answers(): Promise<boolean>
-  /** Called after its processes were killed, to give back what they could not. */
-  afterKill?(): Promise<void>
 }
 
 /** Servers that run now, for those who look for leftovers. */
@@ -70,7 +69,7 @@ export class ServerProcess {
   async start(): Promise<void> {
     if (this.#child) throw this.#usage('start() while it runs; kill() or stop() it first')
     const child = this.#spawn()
-    const exited = once(child, 'exit')
+    const exited = once(child, 'exit').catch(() => {})
     const startedAt = performance.now()
     try {
       await once(child, 'spawn')
@@ -103,7 +102,6 @@ export class ServerProcess {
     const tree = killTree(child.pid)
     await exited
     while (tree.some(isAlive)) await sleep(POLL_MS)
-    await this.#command.afterKill?.()
   }
 
   /** Does nothing if it does not run. */
@@ -156,12 +154,14 @@ export class ServerProcess {
     closeSync(log)
     // A server nobody stopped must not keep this process alive: the reaper ends it.
     child.unref()
-    if (child.pid === undefined) return child
-    const release = entrustProcess(child.pid, quitSignal)
+    const { pid } = child
+    if (pid === undefined) return child
+    const release = entrustProcess(pid, quitSignal)
     this.#child = child
     this.#isHung = false
     running.add(this)
-    child.once('exit', () => {
+    child.once('exit', (_code, signal) => {
+      if (signal !== null) removeSharedMemoryOf(pid)
       this.#child = undefined
       running.delete(this)
       release()

@@ -2,11 +2,26 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { findRedis } from '../redis/find-redis.js'
 import { parseTarget, serverVersion } from '../redis/wire.js'
 import { makeRunFolder } from './folders.js'
 import { startOnFreePort } from './start-local.js'
+
+test('a program that is not there is an error', async () => {
+  await using folder = await makeRunFolder('nothing')
+  const failure = startOnFreePort(async () => ({
+    name: 'Nothing',
+    command: join(folder.path, 'no-such-program'),
+    args: [],
+    folder: folder.path,
+    stopSignal: 'SIGTERM',
+    quitSignal: 'SIGKILL',
+    answers: async () => false,
+  }))
+  await expect(failure).rejects.toMatchObject({ code: 'ENOENT' })
+})
 
 test('a server whose port was taken in the meantime is started on another', async () => {
   await using folder = await makeRunFolder('redis')

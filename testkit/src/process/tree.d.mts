@@ -1,5 +1,7 @@
 /** Returns `root` and all its descendants, parents before children. */
 export function processTree(root: number): number[]
+/** Returns the processes that work in `folder` or below; on Linux only, elsewhere none. */
+export function processesIn(folder: string): number[]
 /** Tells whether the process runs or is stopped; a zombie does neither. */
 export function isAlive(pid: number): boolean
 /** Freezes `root` and its descendants; returns them, or nothing if `root` is gone. */

@@ -2,7 +2,7 @@
 // process group would miss them. Plain JavaScript, because the reaper runs without a compiler.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 const hasProc = existsSync('/proc/self/stat')
 
@@ -18,12 +18,15 @@ function readStat(pid) {
   }
 }
 
+function allPids() {
+  return readdirSync('/proc').map(Number).filter(Boolean)
+}
+
 function parents() {
   const result = []
   if (hasProc) {
-    for (const entry of readdirSync('/proc')) {
-      const pid = Number(entry)
-      const stat = pid > 0 ? readStat(pid) : undefined
+    for (const pid of allPids()) {
+      const stat = readStat(pid)
       if (stat) result.push([pid, stat[1]])
     }
   } else {
@@ -39,6 +42,18 @@ export function processTree(root) {
   const tree = [root]
   for (const pid of tree) tree.push(...(children.get(pid) ?? []))
   return tree
+}
+
+export function processesIn(folder) {
+  if (!hasProc) return []
+  return allPids().filter(pid => {
+    try {
+      return `${readlinkSync(`/proc/${pid}/cwd`)}/`.startsWith(`${folder}/`)
+    } catch {
+      // It is gone, or somebody else's.
+      return false
+    }
+  })
 }
 
 export function isAlive(pid) {

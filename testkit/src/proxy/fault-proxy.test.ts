@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, test } from 'vitest'
+import { eventually } from '../eventually.js'
 import { startPostgres } from '../postgres/start-postgres.js'
 import { freePort } from '../process/port.js'
 import { testPostgres, testRedis } from '../vitest.js'
@@ -170,6 +171,24 @@ test('half-open hides the end of the server too', async () => {
   await proxy.waitForConnections(0)
 })
 
+test('half-open hides the end of the client too', async () => {
+  await using proxy = await startProxy(testPostgres())
+  await using database = await testPostgres().createDatabase()
+  const client = new pg.Client({ connectionString: proxy.url(database.url) })
+  client.on('error', () => {})
+  await client.connect()
+  const { rows } = await client.query('select pg_backend_pid() as pid')
+  const backend = () => database.query('select 1 as there from pg_stat_activity where pid = $1', [rows[0].pid])
+  proxy.halfOpen()
+  const { connection } = client as unknown as { connection: { stream: Socket } }
+  connection.stream.resetAndDestroy()
+  await proxy.waitForConnections(0)
+  await turns(50)
+  expect(await backend()).toEqual([{ there: 1 }])
+  await proxy.close()
+  await eventually(async () => expect(await backend()).toEqual([]))
+})
+
 test('refuse turns new connections away and keeps present ones; healed, it listens on its port again', async () => {
   await using proxy = await startProxy(testPostgres())
   await using through = await throughProxy(proxy)
@@ -193,7 +212,7 @@ test.each([0, 4, 7])(
       socket.on('data', data => {
         received += data
       })
-      socket.write('PING\r\nPING\r\n')
+      socket.write('PING\r\n')
       const [error] = await once(socket, 'error').catch(failure => [failure])
       expect(error).toMatchObject({ code: 'ECONNRESET' })
       expect(received).toBe('+PONG\r\n'.slice(0, bytes))

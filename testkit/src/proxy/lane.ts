@@ -10,7 +10,7 @@ export interface Conditions {
   bytesPerSecond: number | undefined
 }
 
-/** What waits for its time; without bytes, the end of the stream. */
+/** What waits for its time, and for what came before it; without bytes, the end of the stream. */
 interface Parcel {
   readonly bytes: Buffer | undefined
   readonly at: number
@@ -34,8 +34,6 @@ export class Lane {
   #waitingBytes = 0
   /** When the last bytes taken in will have passed the throttle. */
   #freeAt = 0
-  /** When the last parcel leaves; none may overtake it. */
-  #lastAt = 0
   /** Takes back the call that will pass on what waits. */
   #disarm: (() => void) | undefined
   #isDead = false
@@ -78,8 +76,7 @@ export class Lane {
 
   #enqueue(bytes: Buffer | undefined, leavesThrottleAt: number): void {
     if (this.#isDead) return
-    this.#lastAt = Math.max(this.#lastAt, leavesThrottleAt + this.#conditions.latencyMs / 2)
-    this.#waiting.push({ bytes, at: this.#lastAt })
+    this.#waiting.push({ bytes, at: leavesThrottleAt + this.#conditions.latencyMs / 2 })
     this.#waitingBytes += bytes?.length ?? 0
     if (!this.#disarm) this.#passOn()
     this.#regulate()

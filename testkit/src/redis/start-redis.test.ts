@@ -1,6 +1,7 @@
 /** Redis: servers of our own, somebody else's, and none at all. */
 
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { Redis } from 'ioredis'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -34,6 +35,16 @@ test('a server of our own starts, keeps nothing on disk, and is gone when dispos
   }
   expect(pid !== undefined && isAlive(pid)).toBe(false)
 })
+
+test('a server is in a session of its own, so that Ctrl+C does not reach it', async () => {
+  await using server = await startRedis({ own: true })
+  expect(sessionOf(server.pid)).toBe(server.pid)
+})
+
+/** Source: proc(5), `/proc/pid/stat`, field 6. */
+function sessionOf(pid: number | undefined): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[3])
+}
 
 test('with TLS only clients that use it and trust the authority get in', async () => {
   await using server = await startRedis({ own: true, tls: true })
