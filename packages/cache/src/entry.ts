@@ -3,7 +3,7 @@
 import { BreakwaterError } from '@breakwater/kernel'
 import { HEADER_LENGTH } from './redis/scripts.js'
 
-export type EntryKind = 'V' | 'A'
+type EntryKind = 'V' | 'A'
 
 export interface EncodedEntry {
   readonly kind: EntryKind

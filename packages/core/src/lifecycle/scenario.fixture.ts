@@ -63,7 +63,7 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   ),
 })
 
-export interface Call {
+interface Call {
   name: string
   phase: StepPhase
   abortedAtCall: boolean
