@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
-/** Lets tests cross packages from source, with no build. */
-const conditions = ['@breakwater/source']
+/** Lets tests cross packages from source, with no build: ours, then what Vite's own are. */
+const source = { resolve: { conditions: ['@breakwater/source', 'module', 'node', 'development'] } }
 
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
+  // Tests run in the one, the global set-up in the other.
+  environments: { ssr: source, __vitest__: source },
   test: {
     include: [
       'packages/*/src/**/*.test.ts',
