@@ -1,7 +1,8 @@
 /** What becomes of a client on a real server between two callers: its transaction, its query, its age. */
 
-import { eventually, FakeClock } from '@breakwater/testkit'
-import { describe, expect, it } from 'vitest'
+import { eventually, FakeClock, startProxy } from '@breakwater/testkit'
+import { testPostgres } from '@breakwater/testkit/vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { next, useDatabase } from '../test/pool-kit.js'
 import type { PoolEvent } from './pool-events.js'
 
@@ -51,6 +52,20 @@ describe('a client released inside a transaction', () => {
     await database.killBackends([pid as number])
     await pool.query('select 1')
     await eventually(() => expect(pool.stats()).toMatchObject({ created: 2, idle: 1, leased: 0 }))
+  })
+
+  it('is closed if the server does not answer the rollback', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const pool = database.pool({ connectionString: proxy.url(database.url) })
+    const events: PoolEvent[] = []
+    pool.observe(event => events.push(event))
+    const client = await pool.connect()
+    await client.query('begin')
+    proxy.halfOpen()
+    client.release()
+    await eventually(() => expect(pool.stats()).toMatchObject({ leased: 0, idle: 0, retired: { unhealthy: 1 } }))
+    expect(events).toContainEqual({ type: 'transaction-left-open', pool: 'postgres', rolledBack: false })
   })
 
   it('whose pool is disposed of meanwhile holds nothing up', async () => {

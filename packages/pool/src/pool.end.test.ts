@@ -1,12 +1,24 @@
 /** How the drop-in stops on a real server: every promise settles, and the sockets are closed when it says so. */
 
-import { eventually, startProxy } from '@breakwater/testkit'
+import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { useDatabase, usePool } from '../test/pool-kit.js'
 import { Pool } from './pool.js'
 
 const database = useDatabase()
+
+async function someProxy(): Promise<FaultProxy> {
+  const proxy = await startProxy(testPostgres())
+  onTestFinished(() => proxy.close())
+  return proxy
+}
+
+async function timeOf(work: Promise<void>): Promise<number> {
+  const startedAt = performance.now()
+  await work
+  return performance.now() - startedAt
+}
 
 describe('end', () => {
   it('resolves for a pool that was never used', async () => {
@@ -16,8 +28,7 @@ describe('end', () => {
   })
 
   it('runs what waits, and resolves when every socket is closed', async () => {
-    const proxy = await startProxy(testPostgres())
-    onTestFinished(() => proxy.close())
+    const proxy = await someProxy()
     const pool = database.pool({ max: 2, connectionString: proxy.url(database.url) })
     const done: number[] = []
     const queries = Array.from({ length: 20 }, async (_, n) => {
@@ -89,25 +100,32 @@ describe('end', () => {
 
 describe('dispose', () => {
   it('during a connect that gets no answer ends it, and rejects its caller', async () => {
-    const proxy = await startProxy(testPostgres())
-    onTestFinished(() => proxy.close())
+    const proxy = await someProxy()
     proxy.halfOpen()
     const pool = usePool({ connectionString: proxy.url(database.url) })
     const waiting = pool.connect().catch(error => error)
     await proxy.waitForConnections(1)
-    await pool.dispose({ deadline: 20 })
+    expect(await timeOf(pool.dispose({ deadline: 20 }))).toBeLessThan(500)
     expect(await waiting).toMatchObject({ code: 'POOL_STOPPING' })
     expect(pool.totalCount).toBe(0)
   })
 
   it('during a goodbye that gets no answer closes the socket all the same', async () => {
-    const proxy = await startProxy(testPostgres())
-    onTestFinished(() => proxy.close())
+    const proxy = await someProxy()
     const pool = usePool({ connectionString: proxy.url(database.url) })
     await pool.query('select 1')
     proxy.halfOpen()
-    await pool.dispose()
+    expect(await timeOf(pool.dispose())).toBeLessThan(2_000)
     expect(pool).toMatchObject({ totalCount: 0, ended: true })
+  })
+
+  it('past its deadline says no goodbye', async () => {
+    const proxy = await someProxy()
+    const pool = usePool({ connectionString: proxy.url(database.url) })
+    const client = await pool.connect()
+    proxy.halfOpen()
+    expect(await timeOf(pool.dispose({ deadline: 20 }))).toBeLessThan(500)
+    client.release()
   })
 
   it('may come again, before or after end', async () => {

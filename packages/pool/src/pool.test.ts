@@ -106,7 +106,7 @@ describe('query', () => {
   })
 
   it('rejects a query that is none, by promise or by callback, and costs no connection', async () => {
-    const pool = database.pool()
+    const pool = database.pool({ max: 1 })
     await expect(pool.query(null as unknown as string)).rejects.toThrow('null or undefined query')
     const refused = await new Promise(resolve => pool.query(resolve as unknown as string))
     expect(refused).toMatchObject({
@@ -146,6 +146,23 @@ describe('query', () => {
     await expect(pool.query('select bad')).rejects.toThrow()
     expect(await released).toEqual([expect.objectContaining({ code: '42703' }), expect.anything()])
     expect(pool).toMatchObject({ totalCount: 0, idleCount: 0 })
+  })
+
+  it('closes the connection of a query that the server refused for what it has become', async () => {
+    const pool = database.pool()
+    const readOnly = 'begin read only; create table never (id int)'
+    await expect(pool.query(readOnly)).rejects.toMatchObject({ code: '25006' })
+    expect(pool.totalCount).toBe(0)
+  })
+
+  it('is never sent when its signal is aborted before that', async () => {
+    const pool = database.pool({ max: 1 })
+    const controller = new AbortController()
+    pool.once('acquire', () => controller.abort(new Error('no more')))
+    await expect(pool.query({ text: 'create table never (id int)', signal: controller.signal })).rejects.toThrow(
+      'no more',
+    )
+    expect((await pool.query("select to_regclass('never') as found")).rows).toEqual([{ found: null }])
   })
 
   it('ends its wait for a connection, or for the answer, when its signal is aborted', async () => {

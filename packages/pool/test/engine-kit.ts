@@ -9,7 +9,7 @@ export interface Thing {
 }
 
 /** Creations stay open until the test answers them. */
-export class ManualFactory implements ResourceFactory<Thing> {
+class ManualFactory implements ResourceFactory<Thing> {
   readonly signals: AbortSignal[] = []
   readonly destroyed: { id: number; reason: string; force: boolean }[] = []
   readonly #open: { resolve(thing: Thing): void; reject(error: unknown): void }[] = []

@@ -24,7 +24,7 @@ interface Caller {
   settled: boolean
 }
 
-export const MAX = 3
+const MAX = 3
 const MIN = 2
 /** The longest back-off. */
 const LONGEST_PAUSE_MS = 500

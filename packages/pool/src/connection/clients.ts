@@ -147,8 +147,12 @@ export class Clients {
   }
 
   #putBack(lease: Lease<Connection>): void {
-    if (this.#pool.options.allowExitOnIdle) keepAlive(lease.value.client, false)
+    this.#idle(lease.value.client)
     lease.release()
+  }
+
+  #idle(client: ClientLike): void {
+    if (this.#pool.options.allowExitOnIdle) keepAlive(client, false)
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
@@ -162,6 +166,8 @@ export class Clients {
       await this.#close(connection, true)
       throw error
     }
+    // It may go to rest at once, if its caller has been served otherwise.
+    this.#idle(connection.client)
     return connection
   }
 

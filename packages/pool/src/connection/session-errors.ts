@@ -7,10 +7,8 @@
 const FATAL_CODES = new Set(['57P01', '57P02', '57P03', '25006'])
 const CONNECTION_EXCEPTION = '08'
 
-/** Tells whether the server's own words mean that the session cannot go on. Errors of the client's side say nothing. */
+/** Tells whether the server's own code means that the session cannot go on. Errors of the client's side have no such code. */
 export function endsSession(error: unknown): boolean {
-  const { severity, code } = Object(error) as { severity?: unknown; code?: unknown }
-  // Only what comes from the server has both.
-  if (typeof severity !== 'string' || typeof code !== 'string') return false
-  return severity === 'FATAL' || code.startsWith(CONNECTION_EXCEPTION) || FATAL_CODES.has(code)
+  const { code } = Object(error) as { code?: unknown }
+  return typeof code === 'string' && (code.startsWith(CONNECTION_EXCEPTION) || FATAL_CODES.has(code))
 }

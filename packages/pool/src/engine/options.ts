@@ -24,7 +24,7 @@ export interface ResourceFactory<T> {
 
 export interface ResourcePoolOptions<T> {
   factory: ResourceFactory<T>
-  /** Resources at most, in any state; a whole number from 1. */
+  /** Resources at most, in any state; a whole number from 1, or Infinity. */
   max: number
   /** Resources kept open from `init()` on, and never evicted for being idle; 0 to `max`. Default 0. */
   min?: number
@@ -104,7 +104,8 @@ export function resolveOptions<T>(options: ResourcePoolOptions<T>): ResolvedOpti
   }
   const { factory, max, min = 0, maxPending = Number.POSITIVE_INFINITY, maxUses = Number.POSITIVE_INFINITY } = options
   faults.unknownKeys(options, KNOWN)
-  faults.check(Number.isInteger(max) && max >= 1, 'max must be a whole number from 1')
+  const isMax = max === Number.POSITIVE_INFINITY || (Number.isInteger(max) && max >= 1)
+  faults.check(isMax, 'max must be a whole number from 1, or Infinity')
   faults.check(Number.isInteger(min) && min >= 0 && !(min > max), 'min must be a whole number from 0 to max')
   faults.check(maxPending >= 0, 'maxPending must be a number from 0')
   faults.check(maxUses >= 1, 'maxUses must be a number from 1')
