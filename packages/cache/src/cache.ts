@@ -37,6 +37,8 @@ export interface CacheStats {
         readonly failures: number
         /** Whether the invalidation log is heard, so that the first tier may be believed. */
         readonly following: boolean
+        /** Open: Redis did not answer, and is not asked for a while. */
+        readonly breaker: 'closed' | 'open' | 'half-open'
         /** Entries of the log taken, this instance's own included. */
         readonly invalidations: number
         /** Times that the first tier was emptied, since an invalidation may have been missed. */
@@ -192,6 +194,7 @@ export class Cache implements Managed {
         this.#log && {
           failures: redis.failures,
           following: this.#log.until > clock.now(),
+          breaker: redis.breaker,
           invalidations: this.#log.invalidations,
           gaps: this.#log.gaps,
         },
@@ -212,6 +215,7 @@ export class Cache implements Managed {
     for (const space of this.#spaces.values()) space.guard?.dispose()
     this.#log?.dispose()
     this.#wakeChannel?.dispose()
+    this.#around.redis?.dispose()
   }
 
   /** Opens the cache's own connections, at its first read past the first tier or at `init`. */

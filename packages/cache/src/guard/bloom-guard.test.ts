@@ -194,7 +194,7 @@ describe('a guard in doubt', () => {
     server.hang()
     table.ids.add(777)
     expect(await space.get(777)).toEqual({ id: 777 })
-    await expect(space.guard?.add(778)).rejects.toMatchObject({ code: 'REDIS_TIMEOUT' })
+    await expect(space.guard?.add(778)).rejects.toMatchObject({ code: expect.stringMatching(/^REDIS_/) })
     server.resume()
   })
 

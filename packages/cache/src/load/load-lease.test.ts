@@ -391,6 +391,33 @@ describe('when Redis fails', () => {
     expect(await space.get('c')).toBe('vc')
   })
 
+  it('makes one read wait for a server that hangs, none after it, and asks the server again when it is back', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ redisTimeout: 300 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async id => `v${String(id)}` })
+    await cache.init()
+    server.hang()
+    expect(await space.get('first')).toBe('vfirst')
+    expect(cache.stats().redis?.breaker).toBe('open')
+    const startedAt = performance.now()
+    for (let i = 0; i < 20; i++) await space.get(`next${i}`)
+    // One that had waited would have taken 300 ms by itself.
+    expect(performance.now() - startedAt).toBeLessThan(250)
+    server.resume()
+    await eventually(async () => {
+      await space.get('back')
+      expect(cache.stats().redis).toMatchObject({ breaker: 'closed', following: true })
+    })
+    await eventually(async () => expect((await space.getDetailed('back')).source).toBe('memory'))
+    expect(
+      await instances
+        .make()
+        .space<string>('s', { ...MINUTE, load: async () => 'loaded again' })
+        .get('back'),
+    ).toBe('vback')
+  })
+
   it('stops believing its memory when the log has been silent for longer than maxLag', async () => {
     await using server = await startRedis({ own: true })
     await using instances = instancesOn(server.url)

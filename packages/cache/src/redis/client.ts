@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { BreakwaterError, type Clock } from '@breakwater/kernel'
+import { Breaker } from './breaker.js'
 
 export type RedisArgument = string | number | Buffer
 
@@ -43,10 +44,15 @@ export class Script {
 /** States of ioredis in which a command would only queue until some reconnect. */
 const DOWN: ReadonlySet<string> = new Set(['reconnecting', 'close', 'end'])
 
+/** How long a Redis that did not answer is left alone. */
+const BREAKER_RESET_MS = 500
+
 export class RedisClient {
   readonly raw: RedisLike
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #breaker = new Breaker({ resetMs: BREAKER_RESET_MS })
+  #lastReplyAt = 0
   /** Operations that failed, hung past their deadline or were not tried. */
   failures = 0
 
@@ -56,11 +62,20 @@ export class RedisClient {
     this.#timeoutMs = timeoutMs
   }
 
+  get breaker(): 'closed' | 'open' | 'half-open' {
+    return this.#breaker.state
+  }
+
+  dispose(): void {
+    this.#breaker.dispose()
+  }
+
   /**
    * Runs `script`; its reply is the promise's value.
    *
    * @throws {BreakwaterError} kind `rejected`, code `REDIS_DOWN`, without trying, while the connection is down; kind
-   *   `timeout`, code `REDIS_TIMEOUT`, when no reply came in time (the script may still run). The server's own errors
+   *   `timeout`, code `REDIS_TIMEOUT`, when no reply came in time (the script may still run); kind `rejected`, code
+   *   `REDIS_BREAKER_OPEN`, without trying, for a while after that. The server's own errors
    *   pass through.
    */
   run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
@@ -78,16 +93,27 @@ export class RedisClient {
     return this.#bounded(() => this.raw.callBuffer(name, args))
   }
 
-  #bounded<T>(start: () => Promise<T>): Promise<T> {
-    if (DOWN.has(this.raw.status)) {
+  async #bounded<T>(start: () => Promise<T>): Promise<T> {
+    try {
+      if (DOWN.has(this.raw.status)) {
+        const message = `Redis is not connected (client status "${this.raw.status}")`
+        throw new BreakwaterError('rejected', 'REDIS_DOWN', message)
+      }
+      return await this.#breaker.run(() => this.#attempt(start))
+    } catch (error) {
       this.failures++
-      return Promise.reject(
-        new BreakwaterError('rejected', 'REDIS_DOWN', `Redis is not connected (client status "${this.raw.status}")`),
-      )
+      throw error
     }
+  }
+
+  #attempt<T>(start: () => Promise<T>): Promise<T> {
+    const sentAt = this.#clock.now()
     return new Promise<T>((resolve, reject) => {
-      const timer = this.#clock.schedule(this.#timeoutMs, () => {
-        this.failures++
+      let over = false
+      const giveUp = (): void => {
+        if (over) return
+        // Other operations had no answer either in all that time: the server or the way to it is dead, not this script slow.
+        if (this.#lastReplyAt <= sentAt) this.#breaker.trip()
         reject(
           new BreakwaterError(
             'timeout',
@@ -96,15 +122,21 @@ export class RedisClient {
             { elapsedMs: this.#timeoutMs },
           ),
         )
-      })
+      }
+      // When this process itself was held up, the reply may lie in the socket: it gets one turn of the loop to be read.
+      const timer = this.#clock.schedule(this.#timeoutMs, () => setImmediate(() => setImmediate(giveUp)))
+      const replied = (): void => {
+        over = true
+        timer.cancel()
+        this.#lastReplyAt = this.#clock.now()
+      }
       start().then(
         value => {
-          timer.cancel()
+          replied()
           resolve(value)
         },
         (error: unknown) => {
-          timer.cancel()
-          this.failures++
+          replied()
           reject(error)
         },
       )
