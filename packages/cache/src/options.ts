@@ -50,9 +50,22 @@ export type Loader<V, K extends CacheKey = CacheKey> = (
   context: LoaderContext<V>,
 ) => Promise<V | null> | V | null
 
+/**
+ * Reads or computes the values of many keys, in one query. An id that is left out of the map does not exist. It may be
+ * given the ids of several calls, each once.
+ */
+export type BatchLoader<V, K extends CacheKey = CacheKey> = (
+  ids: readonly K[],
+  context: Pick<LoaderContext<V>, 'signal'>,
+) => Promise<Map<K, V | null>>
+
 export interface SpaceOptions<V, K extends CacheKey = CacheKey> extends CachePolicy {
-  /** Needed by `get` and `getMany`. */
+  /** Needed by `get` and `getMany`, unless there is `loadMany`. */
   load?: Loader<V, K>
+  /** Used in the place of `load`: what is to be loaded at the same moment is loaded together. */
+  loadMany?: BatchLoader<V, K>
+  /** Most ids in one call of `loadMany`, from 1. Default 500. */
+  batchSize?: number
   /** Answers for keys that do not exist without asking Redis's values or the loader; see `bloomGuard`. */
   guard?: Guard
   /** Longest wait of a caller for a load; then it is rejected and the load goes on. Default 10 s. */
@@ -84,6 +97,8 @@ export interface ResolvedPolicy {
 export interface ResolvedSpaceOptions<V, K extends CacheKey> {
   readonly policy: ResolvedPolicy
   readonly load: Loader<V, K> | undefined
+  readonly loadMany: BatchLoader<V, K> | undefined
+  readonly batchSize: number
   readonly guard: Guard | undefined
   readonly hardTimeoutMs: number
   readonly leaseMs: number
@@ -163,6 +178,7 @@ function policy(faults: Faults, options: CachePolicy): ResolvedPolicy {
 }
 
 const POLICY_KEYS = ['ttl', 'grace', 'absentTtl', 'jitter']
+const SPACE_KEYS = [...POLICY_KEYS, 'load', 'loadMany', 'batchSize', 'guard', 'hardTimeout', 'leaseTime', 'loadBackoff']
 
 /** @throws {BreakwaterError} kind `usage`, code `CACHE_OPTIONS_INVALID`. */
 export function resolvePolicy(options: CachePolicy): ResolvedPolicy {
@@ -180,11 +196,20 @@ export function resolveSpaceOptions<V, K extends CacheKey>(
 ): ResolvedSpaceOptions<V, K> {
   const faults = new Faults()
   faults.check(NAME_PATTERN.test(name), `its name must be 1 to 64 letters, digits, "_", "." or "-"`)
-  faults.unknownKeys(options, [...POLICY_KEYS, 'load', 'guard', 'hardTimeout', 'leaseTime', 'loadBackoff'])
-  faults.check(options.load === undefined || typeof options.load === 'function', 'load must be a function')
+  faults.unknownKeys(options, SPACE_KEYS)
+  const { load, loadMany, batchSize = 500 } = options
+  faults.check(load === undefined || typeof load === 'function', 'load must be a function')
+  faults.check(loadMany === undefined || typeof loadMany === 'function', 'loadMany must be a function')
+  faults.check(load === undefined || loadMany === undefined, 'load and loadMany exclude each other')
+  faults.check(
+    Number.isInteger(batchSize) && batchSize >= 1,
+    `batchSize must be a whole number from 1, not ${batchSize}`,
+  )
   const resolved = {
     policy: policy(faults, options),
-    load: options.load,
+    load,
+    loadMany,
+    batchSize,
     guard: options.guard,
     hardTimeoutMs: duration(faults, 'hardTimeout', options.hardTimeout, 10_000, 1),
     leaseMs: duration(faults, 'leaseTime', options.leaseTime, 3_000, 100),

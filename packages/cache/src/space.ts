@@ -7,9 +7,11 @@ import { BreakwaterError, isBreakwaterError } from '@breakwater/kernel'
 import { encodeEntry } from './entry.js'
 import type { BoundGuard } from './guard/guard.js'
 import { type CacheKey, encodeKey } from './keys.js'
+import { batched } from './load/batch-loader.js'
 import { Flight, type Outcome } from './load/flight.js'
 import { LoadLease } from './load/load-lease.js'
 import { LoadPath, type LoadRequest } from './load/load-path.js'
+import { type LoadBounds, runLoad } from './load/run-load.js'
 import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
 import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
 import { discard, HEADER_LENGTH, invalidate, set } from './redis/scripts.js'
@@ -18,6 +20,9 @@ import type { SpaceSurroundings } from './surroundings.js'
 
 /** Failures remembered at once; the oldest is forgotten first, and its key may be tried again early. */
 const MAX_FAILURES = 1_000
+
+/** Loads one key, bounded; given the value that has turned stale. */
+type OneLoad<V, K> = (id: K, stale: V | null | undefined) => Promise<V | null>
 
 export class Space<V, K extends CacheKey = CacheKey> {
   readonly name: string
@@ -31,6 +36,9 @@ export class Space<V, K extends CacheKey = CacheKey> {
   readonly #flights = new Map<string, Flight<V>>()
   readonly #failures = new Map<string, { readonly error: unknown; readonly until: number }>()
   readonly #path: LoadPath<V>
+  readonly #bounds: LoadBounds
+  /** How `get` loads; none if the space was declared without a loader. */
+  readonly #ownLoad: OneLoad<V, K> | undefined
 
   constructor(name: string, options: ResolvedSpaceOptions<V, K>, around: SpaceSurroundings) {
     this.name = name
@@ -39,13 +47,13 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.#memory = around.memory.space<V>()
     const { redis, layout, clock, logger } = around
     this.guard = options.guard?.bind({ space: name, redis, layout, clock, logger })
+    const { budget, inFlight } = around
+    this.#bounds = { space: name, clock, budget, inFlight, hardTimeoutMs: options.hardTimeoutMs }
+    const { load, loadMany, batchSize } = options
+    this.#ownLoad = loadMany ? batched(loadMany, batchSize, this.#bounds, this.stats) : load && this.#single(load)
     this.#path = new LoadPath<V>({
-      space: name,
-      clock,
+      ...this.#bounds,
       stats: this.stats,
-      budget: around.budget,
-      inFlight: around.inFlight,
-      hardTimeoutMs: options.hardTimeoutMs,
       guard: this.guard,
       lease: redis && new LoadLease(redis, layout, name, around.wakeChannel, options.leaseMs, options.backoffMs),
       discard: async (key, stored) => {
@@ -80,7 +88,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
         return entry.resolved
       }
     }
-    return this.#past(key, id, entry, this.#options.load, this.#options.policy).then(toValue)
+    return this.#past(key, id, entry, this.#ownLoad, this.#options.policy).then(toValue)
   }
 
   /** Returns the value with where it came from. Rejects as `get` does. */
@@ -88,13 +96,16 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const key = encodeKey(id)
     const entry = this.#freshEntry(key)
     if (entry === undefined) {
-      return this.#past(key, id, this.#memory.get(key), this.#options.load, this.#options.policy)
+      return this.#past(key, id, this.#memory.get(key), this.#ownLoad, this.#options.policy)
     }
     this.stats.memoryHits++
     return { value: entry.value, source: entry.value === null ? 'absent' : 'memory' }
   }
 
-  /** Returns the values of `ids`, in their order. Rejects when one of them does. */
+  /**
+   * Returns the values of `ids`, in their order: what is not in memory is read in one round trip, and what is nowhere is
+   * loaded by one `loadMany`, if the space has one. Rejects when one of them does.
+   */
   getMany(ids: readonly K[]): Promise<(V | null)[]> {
     return Promise.all(ids.map(id => this.get(id)))
   }
@@ -108,7 +119,8 @@ export class Space<V, K extends CacheKey = CacheKey> {
   async getOrLoad(id: K, loader: Loader<V, K>, policy: ResolvedPolicy = this.#options.policy): Promise<V | null> {
     const key = encodeKey(id)
     const entry = this.#freshEntry(key)
-    if (entry === undefined) return this.#past(key, id, this.#memory.get(key), loader, policy).then(toValue)
+    if (entry === undefined)
+      return this.#past(key, id, this.#memory.get(key), this.#single(loader), policy).then(toValue)
     this.stats.memoryHits++
     return entry.value
   }
@@ -191,7 +203,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     key: string,
     id: K,
     entry: MemoryEntry<V> | undefined,
-    loader: Loader<V, K> | undefined,
+    load: OneLoad<V, K> | undefined,
     policy: ResolvedPolicy,
   ): Promise<Outcome<V>> {
     const { clock, trust } = this.#around
@@ -204,9 +216,9 @@ export class Space<V, K extends CacheKey = CacheKey> {
         flying === undefined &&
         this.#failure(key, now) === undefined &&
         !this.#around.isDraining() &&
-        loader !== undefined
+        load !== undefined
       ) {
-        this.#start({ key, id, loader, policy, stale: stale.value })
+        this.#start({ key, load: old => load(id, old), policy, stale: stale.value })
       }
       return Promise.resolve({ value: stale.value, source: 'stale' })
     }
@@ -216,19 +228,27 @@ export class Space<V, K extends CacheKey = CacheKey> {
     }
     const failure = this.#failure(key, now)
     if (failure !== undefined) return Promise.reject(failure.error)
-    if (loader === undefined) {
+    if (load === undefined) {
       return Promise.reject(
         new BreakwaterError(
           'usage',
           'CACHE_NO_LOADER',
-          `space "${this.name}" was declared without a loader: give it "load", or use getOrLoad`,
+          `space "${this.name}" was declared without a loader: give it "load" or "loadMany", or use getOrLoad`,
         ),
       )
     }
     const closed = this.#around.closedError()
     if (closed !== undefined) return Promise.reject(closed)
     this.#around.connect()
-    return this.#start({ key, id, loader, policy, stale: undefined }).outcome
+    return this.#start({ key, load: old => load(id, old), policy, stale: undefined }).outcome
+  }
+
+  #single(loader: Loader<V, K>): OneLoad<V, K> {
+    return (id, stale) =>
+      runLoad(this.#bounds, async signal => {
+        this.stats.loads++
+        return loader(id, { signal, stale })
+      })
   }
 
   // One tick from the look into the map to here: no await, or two callers would both start.

@@ -10,20 +10,24 @@ import { Cache } from '../cache.js'
 import { Gate, instancesOn } from '../instances.fixture.js'
 import type { RedisLike } from '../redis/client.js'
 
-/** A client that holds the replies of its scripts back until told to let go. Its duplicates are stock. */
-function holdReplies(client: Redis): { replied: () => Promise<unknown>; letGo: () => void } {
+/** Holds the replies of a client's scripts back until told to let go. Its duplicates are stock. */
+function holdReplies(client: Redis): { firstReply: Promise<unknown>; letGo: () => void } {
   let letGo!: () => void
   const held = new Promise<void>(resolve => {
     letGo = resolve
   })
+  let noteReply!: (reply: unknown) => void
+  const firstReply = new Promise<unknown>(resolve => {
+    noteReply = resolve
+  })
   const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>
-  let reply: Promise<unknown> = Promise.resolve()
   client.call = (async (...args: unknown[]) => {
-    reply = call(...args)
+    const reply = await call(...args)
+    noteReply(reply)
     await held
     return reply
   }) as typeof client.call
-  return { replied: () => reply, letGo }
+  return { firstReply, letGo }
 }
 
 /** Real time, and what the whole process stood still on top of it. */
@@ -267,9 +271,9 @@ describe('an invalidation', () => {
     const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '10s' })
     const reader = cache.space<number>('s', { ...MINUTE, load })
     await cache.init()
-    const { replied, letGo } = holdReplies(client)
+    const { firstReply, letGo } = holdReplies(client)
     const before = reader.get('k')
-    await replied()
+    await firstReply
     version = 2
     await writer.delete('k')
     await eventually(() => expect(cache.stats().redis?.invalidations).toBe(1))

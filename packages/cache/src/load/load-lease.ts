@@ -47,6 +47,7 @@ import type { EncodedEntry } from '../entry.js'
 import type { KeyLayout } from '../keys.js'
 import type { RedisClient } from '../redis/client.js'
 import { FAILED, fill, getOrLease, HIT, release, renew, STALE, STALE_WON, WAIT, WON } from '../redis/scripts.js'
+import { TurnBatch } from './turn-batch.js'
 
 export type LeaseReply =
   | { readonly state: 'hit'; readonly stored: string; readonly freshMs: number }
@@ -56,6 +57,16 @@ export type LeaseReply =
   | { readonly state: 'wait'; readonly leaseMs: number }
   | { readonly state: 'failed'; readonly what: string; readonly leftMs: number }
 
+interface Question {
+  readonly keys: readonly string[]
+  readonly token: string
+}
+
+type RawReply = [state: number, text: string, ms: number]
+
+/** One script holds Redis up for as long as it runs. */
+const MOST_KEYS_AT_ONCE = 200
+
 export class LoadLease {
   readonly #redis: RedisClient
   readonly #layout: KeyLayout
@@ -63,6 +74,7 @@ export class LoadLease {
   readonly #wakeChannel: string
   readonly leaseMs: number
   readonly #backoffMs: number
+  readonly #asked = new TurnBatch<Question, LeaseReply>(MOST_KEYS_AT_ONCE, questions => this.#ask(questions))
 
   constructor(
     redis: RedisClient,
@@ -85,28 +97,18 @@ export class LoadLease {
     return randomBytes(12).toString('base64url')
   }
 
-  async getOrLease(key: string, token: string): Promise<LeaseReply> {
-    const reply = (await this.#redis.run(getOrLease, this.#keys(key), [
-      this.#message(key),
-      token,
-      this.leaseMs,
-      this.#wakeChannel,
-    ])) as [number, string, number]
-    switch (reply[0]) {
-      case HIT:
-        return { state: 'hit', stored: reply[1], freshMs: reply[2] }
-      case STALE:
-      case STALE_WON:
-        return { state: 'stale', stored: reply[1], leftMs: reply[2], won: reply[0] === STALE_WON }
-      case WON:
-        return { state: 'won' }
-      case WAIT:
-        return { state: 'wait', leaseMs: Number(reply[1]) }
-      case FAILED:
-        return { state: 'failed', what: reply[1], leftMs: reply[2] }
-      default:
-        throw new Error(`getOrLease replied ${JSON.stringify(reply)}`)
-    }
+  /** Reads `key`, or asks for its lease. What is asked for in one turn of the event loop goes in one round trip. */
+  getOrLease(key: string, token: string): Promise<LeaseReply> {
+    return this.#asked.add({ keys: this.#keys(key), token })
+  }
+
+  async #ask(questions: readonly Question[]): Promise<LeaseReply[]> {
+    const replies = (await this.#redis.run(
+      getOrLease,
+      questions.flatMap(question => question.keys),
+      [this.leaseMs, this.#wakeChannel, ...questions.map(question => question.token)],
+    )) as RawReply[]
+    return replies.map(readReply)
   }
 
   /** Stores what was loaded under `token`; false if the lease was lost meanwhile, to an invalidation or to its end. */
@@ -140,6 +142,24 @@ export class LoadLease {
 
   #message(key: string): string {
     return `${this.#space}:${key}`
+  }
+}
+
+function readReply(reply: RawReply): LeaseReply {
+  switch (reply[0]) {
+    case HIT:
+      return { state: 'hit', stored: reply[1], freshMs: reply[2] }
+    case STALE:
+    case STALE_WON:
+      return { state: 'stale', stored: reply[1], leftMs: reply[2], won: reply[0] === STALE_WON }
+    case WON:
+      return { state: 'won' }
+    case WAIT:
+      return { state: 'wait', leaseMs: Number(reply[1]) }
+    case FAILED:
+      return { state: 'failed', what: reply[1], leftMs: reply[2] }
+    default:
+      throw new Error(`getOrLease replied ${JSON.stringify(reply)}`)
   }
 }
 

@@ -1,41 +1,31 @@
 /**
- * The way of one flight past the first tier: guard, then Redis or the lease, then the loader under the miss budget, then
- * the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
+ * The way of one flight past the first tier: guard, then Redis or the lease, then the loader, then the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
  */
 
-import { BreakwaterError, type Clock, Deadline, isBreakwaterError } from '@breakwater/kernel'
+import { BreakwaterError, Deadline, isBreakwaterError } from '@breakwater/kernel'
 import { decodeEntry, type EncodedEntry, encodeEntry } from '../entry.js'
 import type { BoundGuard } from '../guard/guard.js'
-import type { CacheKey } from '../keys.js'
-import type { Loader, ResolvedPolicy } from '../options.js'
+import type { ResolvedPolicy } from '../options.js'
 import type { SpaceStats } from '../space-stats.js'
 import type { Flight } from './flight.js'
-import type { InFlight } from './in-flight.js'
 import type { LoadLease } from './load-lease.js'
-import type { MissBudget } from './miss-budget.js'
+import { ABANDON_FACTOR, gaveUp, type LoadBounds } from './run-load.js'
 
 /** A waiter looks again after this long, in case its wake-up was lost. */
 const FALLBACK_POLL_MS = 200
-/** A load is given up after this many hard time-outs: its place in the miss budget must come free. */
-const ABANDON_FACTOR = 3
 
 /** What one call asks for. */
 export interface LoadRequest<V> {
   readonly key: string
-  readonly id: CacheKey
-  readonly loader: Loader<V, never>
+  /** Calls the loader, bounded; given the value that has turned stale, if there is one. */
+  load(stale: V | null | undefined): Promise<V | null>
   readonly policy: ResolvedPolicy
   /** The value that the first tier holds past its ttl. */
   readonly stale: V | null | undefined
 }
 
-export interface LoadPathParts<V> {
-  readonly space: string
-  readonly clock: Clock
+export interface LoadPathParts<V> extends LoadBounds {
   readonly stats: SpaceStats
-  readonly budget: MissBudget
-  readonly inFlight: InFlight
-  readonly hardTimeoutMs: number
   readonly guard: BoundGuard | undefined
   /** None without Redis. */
   readonly lease: LoadLease | undefined
@@ -90,7 +80,7 @@ export class LoadPath<V> {
           stats.poisoned++
           if (reply.state === 'stale' && reply.won) return this.#load(flight, request, token)
           await this.#parts.discard(key, reply.stored).catch(() => {})
-          if (deadline.expired) throw this.#gaveUp(deadline)
+          if (deadline.expired) throw gaveUp(this.#parts.space, deadline)
           continue
         }
         const { value, bodyLength } = entry
@@ -121,7 +111,7 @@ export class LoadPath<V> {
       }
       if (!waited) stats.waits++
       waited = true
-      if (deadline.expired) throw this.#gaveUp(deadline)
+      if (deadline.expired) throw gaveUp(this.#parts.space, deadline)
       await flight.waitForWake(Math.min(FALLBACK_POLL_MS, Math.max(1, reply.leaseMs), deadline.remainingMs))
     }
   }
@@ -158,26 +148,13 @@ export class LoadPath<V> {
     else stats.fenced++
   }
 
-  /** Calls the loader under the miss budget, with the lease renewed while it runs. */
+  /** Calls the loader, with the lease renewed while it runs. */
   async #underLease(request: LoadRequest<V>, token: string | undefined): Promise<V | null> {
-    const { clock, budget, inFlight, stats, hardTimeoutMs, lease } = this.#parts
-    const deadline = new Deadline(clock, hardTimeoutMs * ABANDON_FACTOR)
+    const { lease } = this.#parts
     const stopRenewing =
       lease !== undefined && token !== undefined ? this.#keepRenewing(lease, request.key, token) : undefined
     try {
-      return await inFlight.abortable(controller => {
-        const { signal } = controller
-        const load = async (): Promise<V | null> => {
-          stats.loads++
-          return request.loader(request.id as never, { signal, stale: request.stale })
-        }
-        const onExpired = (): BreakwaterError => {
-          const error = this.#gaveUp(deadline)
-          controller.abort(error)
-          return error
-        }
-        return budget.run(() => deadline.race(load(), onExpired, signal), deadline, signal)
-      })
+      return await request.load(request.stale)
     } finally {
       stopRenewing?.()
     }
@@ -199,14 +176,5 @@ export class LoadPath<V> {
       stopped = true
       timer.cancel()
     }
-  }
-
-  #gaveUp(deadline: Deadline): BreakwaterError {
-    return new BreakwaterError(
-      'timeout',
-      'CACHE_LOAD_ABANDONED',
-      `space "${this.#parts.space}": a load was given up after ${Math.round(deadline.elapsedMs)} ms`,
-      { elapsedMs: deadline.elapsedMs },
-    )
   }
 }

@@ -34,33 +34,41 @@ export const WAIT = 4
 export const FAILED = 5
 
 /**
- * KEYS value, lease, waiters; ARGV wake message, token, lease ms, own wake channel.
- * Replies {HIT, stored, fresh ms left} | {STALE, stored, ms left} | {STALE_WON, stored, ms left} | {WON} | {WAIT, lease ms left} |
- * {FAILED, what, ms left}. A value of another form is removed and counts as none.
+ * Reads keys, and takes the lease of each that has to be loaded. KEYS value, lease, waiters of each; ARGV lease ms, own wake
+ * channel, then a token for each. Replies for each {HIT, stored, fresh ms left} | {STALE, stored, ms left} | {STALE_WON,
+ * stored, ms left} | {WON} | {WAIT, lease ms left} | {FAILED, what, ms left}. A value of another form is removed and
+ * counts as none.
  */
 export const getOrLease: Script = new Script(`${NOW}
-local stored = redis.call('GET', KEYS[1])
-if stored then
-  local freshUntil = tonumber(string.sub(stored, 3, ${HEADER_LENGTH}))
-  if string.sub(stored, 1, 1) ~= '${FORMAT}' or not freshUntil then
-    redis.call('DEL', KEYS[1])
-    stored = false
-  elseif freshUntil > now then
-    return {${HIT}, stored, freshUntil - now}
+local function one(value, lease, waiters, token)
+  local stored = redis.call('GET', value)
+  if stored then
+    local freshUntil = tonumber(string.sub(stored, 3, ${HEADER_LENGTH}))
+    if string.sub(stored, 1, 1) ~= '${FORMAT}' or not freshUntil then
+      redis.call('DEL', value)
+      stored = false
+    elseif freshUntil > now then
+      return {${HIT}, stored, freshUntil - now}
+    end
   end
+  local holder = redis.call('GET', lease)
+  if not holder then
+    redis.call('SET', lease, 'T' .. token, 'PX', ARGV[1])
+    if stored then return {${STALE_WON}, stored, redis.call('PTTL', value)} end
+    return {${WON}}
+  end
+  if stored then return {${STALE}, stored, redis.call('PTTL', value)} end
+  local left = redis.call('PTTL', lease)
+  if string.sub(holder, 1, 1) == 'F' then return {${FAILED}, string.sub(holder, 2), left} end
+  redis.call('SADD', waiters, ARGV[2])
+  redis.call('PEXPIRE', waiters, 60000)
+  return {${WAIT}, left}
 end
-local holder = redis.call('GET', KEYS[2])
-if not holder then
-  redis.call('SET', KEYS[2], 'T' .. ARGV[2], 'PX', ARGV[3])
-  if stored then return {${STALE_WON}, stored, redis.call('PTTL', KEYS[1])} end
-  return {${WON}}
+local replies = {}
+for i = 1, #KEYS / 3 do
+  replies[i] = one(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], ARGV[2 + i])
 end
-if stored then return {${STALE}, stored, redis.call('PTTL', KEYS[1])} end
-local left = redis.call('PTTL', KEYS[2])
-if string.sub(holder, 1, 1) == 'F' then return {${FAILED}, string.sub(holder, 2), left} end
-redis.call('SADD', KEYS[3], ARGV[4])
-redis.call('PEXPIRE', KEYS[3], 60000)
-return {${WAIT}, left}`)
+return replies`)
 
 /**
  * Stores only while the lease still holds the token: what was read before an invalidation has lost its lease.

@@ -1,0 +1,144 @@
+import { FakeClock } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { instancesOn } from '../instances.fixture.js'
+
+const MINUTE = { ttl: '1m', jitter: 0 } as const
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
+
+/** A table of even numbers, with what was asked of it. */
+class Evens {
+  readonly asked: (readonly number[])[] = []
+
+  readonly loadMany = async (ids: readonly number[]): Promise<Map<number, string>> => {
+    this.asked.push(ids)
+    return new Map(ids.filter(id => id % 2 === 0).map(id => [id, `v${id}`]))
+  }
+}
+
+describe('getMany', () => {
+  it('reads what is not in memory in one round trip, loads what is nowhere in one call, and keeps the order', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const evens = new Evens()
+    const first = instances.make().space<string, number>('s', { ...MINUTE, loadMany: evens.loadMany })
+    expect(await first.getMany([4, 1, 2, 4])).toEqual(['v4', null, 'v2', 'v4'])
+    expect(evens.asked).toEqual([[4, 1, 2]])
+
+    const client = new Redis(testRedis().url)
+    let sent = 0
+    const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
+    await cache.init()
+    client.call = ((...args: unknown[]) => {
+      sent++
+      return call(...args)
+    }) as typeof client.call
+    const second = cache.space<string, number>('s', { ...MINUTE, loadMany: evens.loadMany })
+    expect(await second.getMany([1, 2, 4])).toEqual([null, 'v2', 'v4'])
+    expect(sent).toBe(1)
+    expect(evens.asked).toHaveLength(1)
+    await cache.dispose()
+    client.disconnect()
+  })
+
+  it('joins loads of the same keys that are under way, and loads only the others', async () => {
+    const cache = new Cache({ clock: new FakeClock() })
+    const evens = new Evens()
+    const space = cache.space<string, number>('s', { ...MINUTE, loadMany: evens.loadMany })
+    const [one, many] = [space.get(2), space.getMany([2, 4])]
+    expect(await one).toBe('v2')
+    expect(await many).toEqual(['v2', 'v4'])
+    expect(evens.asked).toEqual([[2, 4]])
+    await space.getMany([2, 4, 6])
+    expect(evens.asked).toEqual([[2, 4], [6]])
+  })
+
+  it('splits what is too much for one call, and takes one place of the miss budget for each', async () => {
+    const cache = new Cache({ clock: new FakeClock(), missBudget: 1 })
+    const evens = new Evens()
+    const space = cache.space<string, number>('s', { ...MINUTE, batchSize: 40, loadMany: evens.loadMany })
+    const values = await space.getMany(upTo(100))
+    expect(values).toEqual(upTo(100).map(id => (id % 2 === 0 ? `v${id}` : null)))
+    expect(evens.asked.map(ids => ids.length)).toEqual([40, 40, 20])
+    expect(space.stats.loads).toBe(3)
+  })
+
+  it('gives every caller the one error of a batch that fails, and loads again after the back-off', async () => {
+    const clock = new FakeClock()
+    const cache = new Cache({ clock })
+    const error = new Error('down')
+    let fail = true
+    const evens = new Evens()
+    const space = cache.space<string, number>('s', {
+      ...MINUTE,
+      loadBackoff: 100,
+      loadMany: async ids => {
+        if (fail) throw error
+        return evens.loadMany(ids)
+      },
+    })
+    const outcomes = await Promise.allSettled([space.get(2), space.getMany([4, 6])])
+    expect(outcomes.map(outcome => outcome.status === 'rejected' && outcome.reason)).toEqual([error, error])
+    fail = false
+    await clock.advance(100)
+    expect(await space.getMany([2, 4])).toEqual(['v2', 'v4'])
+  })
+
+  it('does not keep a value of a batch whose key was deleted meanwhile, and keeps the others', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    let entered!: () => void
+    const loading = new Promise<void>(resolve => {
+      entered = resolve
+    })
+    let goOn!: () => void
+    const held = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const space = instances.make().space<number, number>('s', {
+      ...MINUTE,
+      loadMany: async ids => {
+        const read = new Map(ids.map(id => [id, version]))
+        entered()
+        await held
+        return read
+      },
+    })
+    const before = space.getMany([1, 2])
+    await loading
+    version = 2
+    await space.delete(1)
+    goOn()
+    expect(await before).toEqual([1, 1])
+    expect(await space.getMany([1, 2])).toEqual([2, 1])
+  })
+
+  it('rejects, and ends, when the cache is disposed of in the middle', async () => {
+    const clock = new FakeClock()
+    const cache = new Cache({ clock })
+    let signal: AbortSignal | undefined
+    const space = cache.space<string, number>('s', {
+      ...MINUTE,
+      loadMany: (_, context) => {
+        signal = context.signal
+        return new Promise(() => {})
+      },
+    })
+    const caller = expect(space.getMany([1, 2])).rejects.toMatchObject({ code: 'CACHE_DISPOSED' })
+    await clock.advance(0)
+    const disposed = cache.dispose({ deadline: 10 })
+    await clock.advance(10)
+    await disposed
+    await caller
+    expect(signal?.aborted).toBe(true)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('takes anything but a Map for the mistake that it is', async () => {
+    const cache = new Cache({ clock: new FakeClock() })
+    const space = cache.space<string, number>('s', { ...MINUTE, loadMany: (async () => ['v']) as never })
+    await expect(space.get(1)).rejects.toMatchObject({ kind: 'usage', code: 'CACHE_VALUE_INVALID' })
+  })
+})

@@ -1,0 +1,37 @@
+/** One call of a user's loader: it has a place in the miss budget, an end, and a signal that says when nobody wants it any more. */
+
+import { BreakwaterError, type Clock, Deadline } from '@breakwater/kernel'
+import type { InFlight } from './in-flight.js'
+import type { MissBudget } from './miss-budget.js'
+
+/** A load is given up after this many hard time-outs: its place in the miss budget must come free. */
+export const ABANDON_FACTOR = 3
+
+export interface LoadBounds {
+  readonly space: string
+  readonly clock: Clock
+  readonly budget: MissBudget
+  readonly inFlight: InFlight
+  readonly hardTimeoutMs: number
+}
+
+/** Settles as `call` does, unless it is given up (kind `timeout`, code `CACHE_LOAD_ABANDONED`), aborted or refused a place. */
+export function runLoad<T>(bounds: LoadBounds, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { budget, inFlight } = bounds
+  const deadline = new Deadline(bounds.clock, bounds.hardTimeoutMs * ABANDON_FACTOR)
+  return inFlight.abortable(controller => {
+    const { signal } = controller
+    const onExpired = (): BreakwaterError => {
+      const error = gaveUp(bounds.space, deadline)
+      controller.abort(error)
+      return error
+    }
+    return budget.run(() => deadline.race(call(signal), onExpired, signal), deadline, signal)
+  })
+}
+
+export function gaveUp(space: string, deadline: Deadline): BreakwaterError {
+  const { elapsedMs } = deadline
+  const message = `space "${space}": a load was given up after ${Math.round(elapsedMs)} ms`
+  return new BreakwaterError('timeout', 'CACHE_LOAD_ABANDONED', message, { elapsedMs })
+}
