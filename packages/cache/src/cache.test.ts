@@ -237,6 +237,55 @@ describe('a cache without Redis', () => {
   })
 })
 
+describe('expire', () => {
+  it('leaves the value servable and has it refreshed behind', async () => {
+    const { cache, clock } = memoryOnly()
+    let version = 1
+    const space = cache.space<number>('s', { ttl: '1m', grace: '1m', jitter: 0, load: async () => version })
+    expect(await space.get('k')).toBe(1)
+    version = 2
+    await space.expire('k')
+    expect(await space.getDetailed('k')).toEqual({ value: 1, source: 'stale' })
+    await clock.advance(0)
+    expect(await space.getDetailed('k')).toEqual({ value: 2, source: 'memory' })
+  })
+
+  it('does not let a load that had begun before make the old value fresh again', async () => {
+    const { cache, clock } = memoryOnly()
+    const gate = new Gate<string>()
+    const space = cache.space<string>('s', { ttl: '1m', grace: '1m', jitter: 0, load: gate.load })
+    const before = space.get('k')
+    await space.expire('k')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    await clock.advance(0)
+    expect(space.peek('k')).toBeUndefined()
+    gate.succeed('new')
+    expect(await space.get('k')).toBe('new')
+  })
+})
+
+describe('warm', () => {
+  it('reads all ids, in batches, and says how many exist', async () => {
+    const { cache } = memoryOnly()
+    const sizes: number[] = []
+    const space = cache.space<number, number>('s', {
+      ttl: '1m',
+      batchSize: 10,
+      loadMany: async ids => {
+        sizes.push(ids.length)
+        return new Map(ids.filter(id => id % 5 > 0).map(id => [id, id]))
+      },
+    })
+    async function* ids(): AsyncGenerator<number> {
+      for (let id = 1; id <= 25; id++) yield id
+    }
+    expect(await space.warm(ids())).toBe(20)
+    expect(sizes).toEqual([10, 10, 5])
+    expect([space.peek(1), space.peek(25)]).toEqual([1, null])
+  })
+})
+
 describe('bad input', () => {
   it('is answered with one error that names every fault', () => {
     expect(

@@ -14,7 +14,8 @@ import { LoadPath, type LoadRequest } from './load/load-path.js'
 import { type LoadBounds, runLoad } from './load/run-load.js'
 import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
 import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
-import { discard, HEADER_LENGTH, invalidate, set } from './redis/scripts.js'
+import type { Script } from './redis/client.js'
+import { discard, expire, HEADER_LENGTH, invalidate, set } from './redis/scripts.js'
 import { SpaceStats } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 
@@ -152,23 +153,65 @@ export class Space<V, K extends CacheKey = CacheKey> {
   async delete(id: K): Promise<void> {
     const key = encodeKey(id)
     this.fence(key)
-    const { redis } = this.#around
-    if (redis === undefined) return
-    await redis.run(invalidate, this.#invalidationKeys(key), [`${this.name}:${key}`])
-    // A read that began in between may have taken the old value from Redis.
-    this.fence(key)
+    await this.#tellRedis(invalidate, key)
+  }
+
+  /** Deletes many keys; see `delete`. Rejects with an AggregateError when some could not be, after trying all. */
+  async deleteMany(ids: readonly K[]): Promise<void> {
+    const results = await Promise.allSettled(ids.map(id => this.delete(id)))
+    const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+    if (errors.length > 0)
+      throw new AggregateError(errors, `${errors.length} of ${ids.length} keys could not be deleted`)
+  }
+
+  /**
+   * Makes a key's value old but servable: within its grace it is still answered with, while one caller in the fleet
+   * refreshes it. Without a grace it is as good as deleted. Resolves and rejects as `delete` does.
+   */
+  async expire(id: K): Promise<void> {
+    const key = encodeKey(id)
+    if (this.#around.redis !== undefined) {
+      this.fence(key)
+      return this.#tellRedis(expire, key)
+    }
+    this.#fenceFlight(key)
+    const entry = this.#memory.get(key)
+    if (entry !== undefined) entry.freshUntil = this.#around.clock.now()
+  }
+
+  /**
+   * Reads `ids` into memory and Redis before they are asked for, `batchSize` at a time. Resolves with how many exist.
+   * Rejects as `getMany` does, at the first batch that fails.
+   */
+  async warm(ids: Iterable<K> | AsyncIterable<K>): Promise<number> {
+    let existing = 0
+    const read = async (batch: readonly K[]): Promise<void> => {
+      for (const value of await this.getMany(batch)) if (value !== null) existing++
+    }
+    let batch: K[] = []
+    for await (const id of ids) {
+      batch.push(id)
+      if (batch.length < this.#options.batchSize) continue
+      await read(batch)
+      batch = []
+    }
+    await read(batch)
+    return existing
   }
 
   /** Forgets a key in this process, and keeps what is under way for it from being kept. */
   fence(key: string): void {
     this.#memory.delete(key)
+    this.#fenceFlight(key)
+  }
+
+  #fenceFlight(key: string): void {
     this.#failures.delete(key)
     const flight = this.#flights.get(key)
-    if (flight !== undefined) {
-      flight.fenced = true
-      this.#flights.delete(key)
-      flight.wake()
-    }
+    if (flight === undefined) return
+    flight.fenced = true
+    this.#flights.delete(key)
+    flight.wake()
   }
 
   /** Forgets all keys, for an instance that may have missed an invalidation. */
@@ -301,6 +344,14 @@ export class Space<V, K extends CacheKey = CacheKey> {
         break
       }
     }
+  }
+
+  async #tellRedis(script: Script, key: string): Promise<void> {
+    const { redis } = this.#around
+    if (redis === undefined) return
+    await redis.run(script, this.#invalidationKeys(key), [`${this.name}:${key}`])
+    // A read that began in between may have taken the old value from Redis.
+    this.fence(key)
   }
 
   #invalidationKeys(key: string): string[] {

@@ -336,6 +336,56 @@ describe('an invalidation', () => {
   })
 })
 
+describe('expire and deleteMany', () => {
+  it('make a value old on every instance, still servable, and refreshed once', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const caches = [instances.make(), instances.make()] as const
+    const options = { ttl: '1m', grace: '1m', jitter: 0, load: gate.load } as const
+    const [a, b] = [caches[0].space<string>('s', options), caches[1].space<string>('s', options)]
+    await Promise.all(caches.map(cache => cache.init()))
+    gate.succeed('old')
+    expect([await a.get('k'), await b.get('k')]).toEqual(['old', 'old'])
+    await eventually(() => expect([a.peek('k'), b.peek('k')]).toEqual(['old', 'old']))
+    await a.expire('k')
+    await eventually(() => expect(b.peek('k')).toBeUndefined())
+    const entered = gate.entered()
+    expect(await Promise.all([a.getDetailed('k'), b.getDetailed('k')])).toEqual([
+      { value: 'old', source: 'stale' },
+      { value: 'old', source: 'stale' },
+    ])
+    await entered
+    gate.succeed('new')
+    await eventually(async () => expect([await a.get('k'), await b.get('k')]).toEqual(['new', 'new']))
+    expect(gate.calls).toBe(2)
+  })
+
+  it('take the lease from a load that had begun before', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const a = instances.make().space<string>('s', { ...MINUTE, grace: '1m', load: gate.load })
+    const b = instances.make().space<string>('s', { ...MINUTE, grace: '1m', load: gate.load })
+    const entered = gate.entered()
+    const before = a.get('k')
+    await entered
+    await b.expire('k')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    gate.succeed('new')
+    expect(await b.get('k')).toBe('new')
+  })
+
+  it('remove many keys at once', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    const space = instances.make().space<number, number>('s', { ...MINUTE, load: async () => version })
+    expect(await space.getMany([1, 2, 3])).toEqual([1, 1, 1])
+    version = 2
+    await space.deleteMany([1, 3])
+    expect(await space.getMany([1, 2, 3])).toEqual([2, 1, 2])
+  })
+})
+
 describe('a client that fails fast', () => {
   it('is as good as any: the log is followed, and waiters are woken', async () => {
     const options = { lazyConnect: true, enableOfflineQueue: false, maxRetriesPerRequest: 0 }

@@ -42,7 +42,7 @@
  * NSDI 2013, section 3.2.1.
  */
 
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { EncodedEntry } from '../entry.js'
 import type { KeyLayout } from '../keys.js'
 import type { RedisClient } from '../redis/client.js'
@@ -94,7 +94,7 @@ export class LoadLease {
 
   /** Returns a token that no load has had before. */
   newToken(): string {
-    return randomBytes(12).toString('base64url')
+    return randomUUID()
   }
 
   /** Reads `key`, or asks for its lease. What is asked for in one turn of the event loop goes in one round trip. */

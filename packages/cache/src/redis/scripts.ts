@@ -110,6 +110,23 @@ ${WAKE}
 ${APPEND_TO_LOG}
 return 1`)
 
+/**
+ * Ends a value's freshness and leaves it servable for what is left of its life. A load in flight has read what is old now:
+ * it loses its lease. KEYS as invalidate; ARGV wake message.
+ */
+export const expire: Script = new Script(`${NOW}
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  local freshUntil = tonumber(string.sub(stored, 3, ${HEADER_LENGTH}))
+  if string.sub(stored, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now then
+    redis.call('SETRANGE', KEYS[1], 2, string.format('%013d', now))
+  end
+end
+redis.call('DEL', KEYS[2])
+${WAKE}
+${APPEND_TO_LOG}
+return 1`)
+
 /** Stores a value from a writer, over any load in flight. KEYS as invalidate; ARGV wake message, kind, body, ttl ms, grace ms. */
 export const set: Script = new Script(`${NOW}
 redis.call('SET', KEYS[1], '${FORMAT}' .. ARGV[2] .. string.format('%013d', now + ARGV[4]) .. ARGV[3], 'PX', ARGV[4] + ARGV[5])
