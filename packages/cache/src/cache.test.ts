@@ -237,6 +237,26 @@ describe('a cache without Redis', () => {
   })
 })
 
+describe('clear', () => {
+  it('empties one space, or all of them, and what is being loaded for them', async () => {
+    const { cache } = memoryOnly()
+    const gate = new Gate<string>()
+    const slow = cache.space<string>('slow', { ttl: '1m', load: gate.load })
+    let version = 1
+    const quick = cache.space<number>('quick', { ttl: '1m', load: async () => version })
+    expect(await quick.get('k')).toBe(1)
+    const before = slow.get('k')
+    await slow.clear()
+    version = 2
+    expect(await quick.get('k')).toBe(1)
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    expect(slow.peek('k')).toBeUndefined()
+    await cache.clear()
+    expect(await quick.get('k')).toBe(2)
+  })
+})
+
 describe('expire', () => {
   it('leaves the value servable and has it refreshed behind', async () => {
     const { cache, clock } = memoryOnly()

@@ -18,11 +18,14 @@ import {
 } from './options.js'
 import { RedisClient } from './redis/client.js'
 import { InvalidationLog } from './redis/invalidation-log.js'
+import { clear, GENERATION_LENGTH } from './redis/scripts.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { Space } from './space.js'
 import type { SpaceStats } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 
+/** How the log tells of a clear; no space's name is empty, so no key's message begins like this. */
+const CLEARED = ':'
 /** The space of `cache.getOrLoad`. */
 const COMMON_SPACE = '_'
 
@@ -73,10 +76,8 @@ export class Cache implements Managed {
     const wakeChannel = layout.wakeChannel(randomBytes(9).toString('base64url'))
     if (redis !== undefined) {
       this.#log = new InvalidationLog(redis, layout, clock, maxLagMs, {
-        onInvalidated: message => this.#dispatch(message, (space, key) => space.fence(key)),
-        onGap: () => {
-          for (const space of this.#spaces.values()) space.fenceAll()
-        },
+        onInvalidated: message => this.#onInvalidated(message),
+        onGap: () => this.#fenceAll(),
       })
     }
     this.#around = {
@@ -90,6 +91,7 @@ export class Cache implements Managed {
       trust: this.#log ?? { until: Number.POSITIVE_INFINITY },
       wakeChannel,
       connect: () => this.#connect(),
+      beginGeneration: of => this.#beginGeneration(of),
       isDraining: () => this.#state !== 'open',
       closedError: () => (this.#state === 'disposed' ? disposedError() : undefined),
     }
@@ -119,6 +121,13 @@ export class Cache implements Managed {
     const policy = resolvePolicy(options)
     const common = (this.#spaces.get(COMMON_SPACE) ?? this.space(COMMON_SPACE, { ttl: '1m' })) as unknown as Space<V>
     return common.getOrLoad(key, loader, policy)
+  }
+
+  /** Removes everything, in every space, also those that only other instances have; see `space.clear`. */
+  async clear(): Promise<void> {
+    this.#fenceAll()
+    await this.#beginGeneration('*')
+    this.#fenceAll()
   }
 
   /**
@@ -239,6 +248,23 @@ export class Cache implements Managed {
       )
     }
     return new Deadline(this.#options.clock, ms)
+  }
+
+  async #beginGeneration(of: string): Promise<void> {
+    const { redis, layout } = this.#around
+    const keys = [layout.generations(), layout.log(), layout.logSequence()]
+    const generation = randomBytes(6).toString('base64url').slice(0, GENERATION_LENGTH)
+    await redis?.run(clear, keys, [`${CLEARED}${of}`, of, generation])
+  }
+
+  #onInvalidated(message: string): void {
+    if (!message.startsWith(CLEARED)) this.#dispatch(message, (space, key) => space.fence(key))
+    else if (message === `${CLEARED}*`) this.#fenceAll()
+    else this.#spaces.get(message.slice(CLEARED.length))?.fenceAll()
+  }
+
+  #fenceAll(): void {
+    for (const space of this.#spaces.values()) space.fenceAll()
   }
 
   #dispatch(message: string, act: (space: Space<unknown, never>, key: string) => void): void {

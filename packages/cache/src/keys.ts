@@ -85,6 +85,11 @@ export class KeyLayout {
     return `${this.#shard}seq`
   }
 
+  /** Hash of the generations of the whole cache and of its spaces, which `clear` changes. */
+  generations(): string {
+    return `${this.#shard}gen`
+  }
+
   guard(space: string, part: string): string {
     return `${this.#shard}g:${space}:${part}`
   }

@@ -15,7 +15,7 @@ import { type LoadBounds, runLoad } from './load/run-load.js'
 import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
 import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
 import type { Script } from './redis/client.js'
-import { discard, expire, HEADER_LENGTH, invalidate, set } from './redis/scripts.js'
+import { discard, expire, IDENTITY_LENGTH, invalidate, set } from './redis/scripts.js'
 import { SpaceStats } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 
@@ -58,7 +58,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       guard: this.guard,
       lease: redis && new LoadLease(redis, layout, name, around.wakeChannel, options.leaseMs, options.backoffMs),
       discard: async (key, stored) => {
-        await redis?.run(discard, [layout.value(name, key)], [stored.slice(0, HEADER_LENGTH)])
+        await redis?.run(discard, [layout.value(name, key)], [stored.slice(0, IDENTITY_LENGTH)])
       },
       keep: (key, value, freshMs, staleMs, bodyLength) => this.#keep(key, value, freshMs, staleMs, bodyLength),
       isDraining: () => around.isDraining(),
@@ -138,8 +138,9 @@ export class Space<V, K extends CacheKey = CacheKey> {
       this.#keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
       return
     }
-    const args = [`${this.name}:${key}`, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs)]
-    await this.#around.redis.run(set, this.#invalidationKeys(key), args)
+    const { redis, layout } = this.#around
+    const args = [`${this.name}:${key}`, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs), this.name]
+    await redis.run(set, [...this.#invalidationKeys(key), layout.generations()], args)
     this.fence(key)
   }
 
@@ -162,6 +163,16 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length > 0)
       throw new AggregateError(errors, `${errors.length} of ${ids.length} keys could not be deleted`)
+  }
+
+  /**
+   * Removes all keys of the space, in one step however many there are: here before it resolves, in Redis when it resolves
+   * (their memory comes free at the end of their time), elsewhere within the log's delivery time. Rejects as `delete` does.
+   */
+  async clear(): Promise<void> {
+    this.fenceAll()
+    await this.#around.beginGeneration(this.name)
+    this.fenceAll()
   }
 
   /**

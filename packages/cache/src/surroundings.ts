@@ -20,6 +20,8 @@ export interface SpaceSurroundings {
   readonly wakeChannel: string
   /** Sees to it that other instances are heard; called before anything is read past the first tier. */
   connect(): void
+  /** Makes all values of a space, or with '*' of the whole cache, count for nothing, everywhere. */
+  beginGeneration(of: string): Promise<void>
   isDraining(): boolean
   /** Why no load may begin any more, if so. */
   closedError(): BreakwaterError | undefined

@@ -336,6 +336,57 @@ describe('an invalidation', () => {
   })
 })
 
+describe('a clear', () => {
+  it('empties a space on every instance and in Redis, and no other space', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    const load = async (): Promise<number> => version
+    const caches = [instances.make(), instances.make()] as const
+    const rows = caches.map(cache => cache.space<number>('rows', { ...MINUTE, load }))
+    const others = caches.map(cache => cache.space<number>('others', { ...MINUTE, load }))
+    await Promise.all(caches.map(cache => cache.init()))
+    for (const space of [...rows, ...others]) await space.get('k')
+    await eventually(() => expect(rows.map(space => space.peek('k'))).toEqual([1, 1]))
+    version = 2
+    await rows[0]?.clear()
+    expect(await rows[0]?.get('k')).toBe(2)
+    await eventually(() => expect(rows[1]?.peek('k')).not.toBe(1))
+    expect(await rows[1]?.get('k')).toBe(2)
+    expect(await Promise.all(others.map(space => space.get('k')))).toEqual([1, 1])
+    await caches[1].clear()
+    version = 3
+    expect(await others[1]?.get('k')).toBe(3)
+    await eventually(async () => expect(await others[0]?.get('k')).toBe(3))
+  })
+
+  it('beats a load in flight on another instance', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const loading = instances.make().space<string>('s', { ...MINUTE, load: gate.load })
+    const clearing = instances.make()
+    const other = clearing.space<string>('s', { ...MINUTE, load: gate.load })
+    const entered = gate.entered()
+    const before = loading.get('k')
+    await entered
+    await clearing.clear()
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    gate.succeed('new')
+    expect(await other.get('k')).toBe('new')
+    await eventually(async () => expect(await loading.get('k')).toBe('new'))
+  })
+
+  it('leaves what is stored after it, for instances that come later too', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const first = instances.make().space<string>('s', { ...MINUTE, load: async () => 'loaded' })
+    await first.clear()
+    await first.set('a', 'set')
+    await first.get('b')
+    const later = instances.make().space<string>('s', { ...MINUTE, load: async () => 'loaded again' })
+    await eventually(async () => expect(await later.getMany(['a', 'b'])).toEqual(['set', 'loaded']))
+  })
+})
+
 describe('expire and deleteMany', () => {
   it('make a value old on every instance, still servable, and refreshed once', async () => {
     await using instances = instancesOn(testRedis().url)
@@ -509,18 +560,20 @@ describe('when Redis fails', () => {
       expect(valueKey).not.toBe('')
     })
     const far = '9999999999999'
+    const stamp = '0'.repeat(12)
     for (const poison of [
       '',
       'x',
       '9V',
-      `1V${far}{"broken`,
-      `1X${far}{}`,
-      Buffer.from([0x31, 0x56, ...Buffer.from(far), 0xff, 0xfe]),
+      `1V${far}${stamp}{"broken`,
+      `1V${far}elsewhere...{}`,
+      `1X${far}${stamp}{}`,
+      Buffer.from([0x31, 0x56, ...Buffer.from(far + stamp), 0xff, 0xfe]),
     ]) {
       await instances.redis.set(valueKey, poison)
       const reader = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
       expect(await reader.get('k')).toBe('good')
-      await eventually(async () => expect(await instances.redis.get(valueKey)).toMatch(/^1V\d{13}"good"$/))
+      await eventually(async () => expect(await instances.redis.get(valueKey)).toMatch(/^1V\d{13}0{12}"good"$/))
     }
   })
 })

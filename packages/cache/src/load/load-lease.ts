@@ -26,6 +26,9 @@
  * stores was preceded by no invalidation since before its loader began. [2] is the same idea in memcached, where the
  * lease is 64 bits that a delete forgets.
  *
+ * A clear deletes no lease, since it cannot know them all; it changes the stamp that came with each, which `fill` compares
+ * too, and every read.
+ *
  * Who does not win the lease is told WAIT and puts the name of its instance's wake channel into the waiters' set: `fill`,
  * `release` and `invalidate` publish to each of those once. A publication can be lost with its subscriber's connection,
  * so a waiter also looks again by itself: after a short while, and when the lease should have ended. A lease ends by
@@ -49,11 +52,17 @@ import type { RedisClient } from '../redis/client.js'
 import { FAILED, fill, getOrLease, HIT, release, renew, STALE, STALE_WON, WAIT, WON } from '../redis/scripts.js'
 import { TurnBatch } from './turn-batch.js'
 
+/** The right to load a key, as long as Redis holds the token for it and no clear has changed the stamp. */
+export interface Lease {
+  readonly token: string
+  readonly stamp: string
+}
+
 export type LeaseReply =
   | { readonly state: 'hit'; readonly stored: string; readonly freshMs: number }
-  /** Servable for `leftMs` more; `won`: this caller refreshes it. */
-  | { readonly state: 'stale'; readonly stored: string; readonly leftMs: number; readonly won: boolean }
-  | { readonly state: 'won' }
+  /** Servable for `leftMs` more; with a lease this caller refreshes it. */
+  | { readonly state: 'stale'; readonly stored: string; readonly leftMs: number; readonly lease: Lease | undefined }
+  | { readonly state: 'won'; readonly lease: Lease }
   | { readonly state: 'wait'; readonly leaseMs: number }
   | { readonly state: 'failed'; readonly what: string; readonly leftMs: number }
 
@@ -62,7 +71,7 @@ interface Question {
   readonly token: string
 }
 
-type RawReply = [state: number, text: string, ms: number]
+type RawReply = [state: number, text: string, ms: number, stamp: string]
 
 /** One script holds Redis up for as long as it runs. */
 const MOST_KEYS_AT_ONCE = 200
@@ -105,16 +114,17 @@ export class LoadLease {
   async #ask(questions: readonly Question[]): Promise<LeaseReply[]> {
     const replies = (await this.#redis.run(
       getOrLease,
-      questions.flatMap(question => question.keys),
-      [this.leaseMs, this.#wakeChannel, ...questions.map(question => question.token)],
+      [this.#layout.generations(), ...questions.flatMap(question => question.keys)],
+      [this.leaseMs, this.#wakeChannel, this.#space, ...questions.map(question => question.token)],
     )) as RawReply[]
-    return replies.map(readReply)
+    return replies.map((reply, i) => readReply(reply, (questions[i] as Question).token))
   }
 
-  /** Stores what was loaded under `token`; false if the lease was lost meanwhile, to an invalidation or to its end. */
-  async fill(key: string, token: string, entry: EncodedEntry, ttlMs: number, graceMs: number): Promise<boolean> {
-    const args = [this.#message(key), token, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs)]
-    return (await this.#redis.run(fill, this.#keys(key), args)) === 1
+  /** Stores what was loaded under `lease`; false if it was lost meanwhile, to an invalidation, a clear or its end. */
+  async fill(key: string, lease: Lease, entry: EncodedEntry, ttlMs: number, graceMs: number): Promise<boolean> {
+    const times = [Math.ceil(ttlMs), Math.ceil(graceMs)]
+    const args = [this.#message(key), lease.token, entry.kind, entry.body, ...times, this.#space, lease.stamp]
+    return (await this.#redis.run(fill, [...this.#keys(key), this.#layout.generations()], args)) === 1
   }
 
   /** Gives the lease up; with an error, for all who wait and all who ask within the back-off. */
@@ -145,15 +155,16 @@ export class LoadLease {
   }
 }
 
-function readReply(reply: RawReply): LeaseReply {
+function readReply(reply: RawReply, token: string): LeaseReply {
   switch (reply[0]) {
     case HIT:
       return { state: 'hit', stored: reply[1], freshMs: reply[2] }
     case STALE:
+      return { state: 'stale', stored: reply[1], leftMs: reply[2], lease: undefined }
     case STALE_WON:
-      return { state: 'stale', stored: reply[1], leftMs: reply[2], won: reply[0] === STALE_WON }
+      return { state: 'stale', stored: reply[1], leftMs: reply[2], lease: { token, stamp: reply[3] } }
     case WON:
-      return { state: 'won' }
+      return { state: 'won', lease: { token, stamp: reply[1] } }
     case WAIT:
       return { state: 'wait', leaseMs: Number(reply[1]) }
     case FAILED:

@@ -8,7 +8,7 @@ import type { BoundGuard } from '../guard/guard.js'
 import type { ResolvedPolicy } from '../options.js'
 import type { SpaceStats } from '../space-stats.js'
 import type { Flight } from './flight.js'
-import type { LoadLease } from './load-lease.js'
+import type { Lease, LoadLease } from './load-lease.js'
 import { ABANDON_FACTOR, gaveUp, type LoadBounds } from './run-load.js'
 
 /** A waiter looks again after this long, in case its wake-up was lost. */
@@ -71,14 +71,14 @@ export class LoadPath<V> {
       const reply = await lease.getOrLease(key, token).catch(() => undefined)
       if (reply === undefined) {
         stats.redisBypassed++
-        // A script that timed out may have won the lease; a fill under its token stores only if so.
-        return this.#load(flight, request, token)
+        // A script that timed out may have won the lease; under a token without its stamp a fill only gives it back.
+        return this.#load(flight, request, { token, stamp: '' })
       }
       if (reply.state === 'hit' || reply.state === 'stale') {
         const entry = decodeEntry<V>(reply.stored)
         if (entry === undefined) {
           stats.poisoned++
-          if (reply.state === 'stale' && reply.won) return this.#load(flight, request, token)
+          if (reply.state === 'stale' && reply.lease) return this.#load(flight, request, reply.lease)
           await this.#parts.discard(key, reply.stored).catch(() => {})
           if (deadline.expired) throw gaveUp(this.#parts.space, deadline)
           continue
@@ -96,11 +96,11 @@ export class LoadPath<V> {
         stats.staleHits++
         if (!flight.fenced) this.#parts.keep(key, value, 0, reply.leftMs, bodyLength)
         flight.settle({ value, source: 'stale' })
-        if (!reply.won) return
+        if (reply.lease === undefined) return
         if (this.#parts.isDraining()) return lease.release(key, token).catch(() => {})
-        return this.#load(flight, { ...request, stale: value }, token)
+        return this.#load(flight, { ...request, stale: value }, reply.lease)
       }
-      if (reply.state === 'won') return this.#load(flight, request, token)
+      if (reply.state === 'won') return this.#load(flight, request, reply.lease)
       if (reply.state === 'failed') {
         throw new BreakwaterError(
           'failed',
@@ -117,21 +117,21 @@ export class LoadPath<V> {
   }
 
   /** Runs the loader, hands its value to the flight, and keeps it unless the key was invalidated meanwhile. */
-  async #load(flight: Flight<V>, request: LoadRequest<V>, token: string | undefined): Promise<void> {
+  async #load(flight: Flight<V>, request: LoadRequest<V>, held: Lease | undefined): Promise<void> {
     const { stats, lease, inFlight } = this.#parts
     const { key, policy } = request
     let value: V | null
     let entry: EncodedEntry
     try {
-      value = await this.#underLease(request, token)
+      value = await this.#underLease(request, held?.token)
       entry = encodeEntry(value, this.#parts.space)
     } catch (error) {
       stats.loadFailures++
       // The failure is shared through Redis before the flight fails, so that no caller can ask it anew in between.
-      if (lease !== undefined && token !== undefined) {
+      if (lease !== undefined && held !== undefined) {
         // A load that our own end or our own budget cut short says nothing about the key.
         const ours = inFlight.aborted || (isBreakwaterError(error) && error.kind === 'rejected')
-        await lease.release(key, token, ours ? undefined : error).catch(() => {})
+        await lease.release(key, held.token, ours ? undefined : error).catch(() => {})
       }
       throw error
     }
@@ -140,9 +140,9 @@ export class LoadPath<V> {
     // The callers have waited for the loader, not for Redis.
     flight.settle({ value, source: value === null ? 'absent' : 'loader' })
     let kept = true
-    if (lease !== undefined && token !== undefined) {
+    if (lease !== undefined && held !== undefined) {
       // Without an answer it is not known whether the lease still held: the first tier must not keep the value.
-      kept = await lease.fill(key, token, entry, ttlMs, graceMs).catch(() => false)
+      kept = await lease.fill(key, held, entry, ttlMs, graceMs).catch(() => false)
     }
     if (kept && !flight.fenced) this.#parts.keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
     else stats.fenced++
