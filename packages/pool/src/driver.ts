@@ -21,6 +21,7 @@ export type {
   PoolClient,
   PoolConfig,
   PoolOptions,
+  Query,
   QueryArrayConfig,
   QueryArrayResult,
   QueryConfig,
@@ -29,8 +30,10 @@ export type {
   QueryResult,
   QueryResultBase,
   QueryResultRow,
+  Result,
   ResultBuilder,
   Submittable,
+  TransactionStatus,
 } from 'pg'
 
 /** The whole module, for `@breakwater/pool/pg`, which mirrors it. */
@@ -42,6 +45,8 @@ export type ClientConstructor = new (options?: pg.ClientConfig) => pg.ClientBase
 
 /** What `pg.Pool`'s constructor sets up and this package keeps; its methods are all replaced. */
 export interface PoolBase extends EventEmitter {
+  /** By callback, or else returns a promise. */
+  connect(callback?: unknown): unknown
   readonly options: pg.PoolOptions
   Client: ClientConstructor
   Promise: PromiseConstructor
@@ -52,26 +57,52 @@ export interface PoolBase extends EventEmitter {
   on(event: 'connect' | 'acquire' | 'remove', listener: (client: ClientLike) => void): this
 }
 
-export const PoolBase: new (options?: pg.PoolConfig) => PoolBase = pg.Pool as unknown as new () => PoolBase
+export const PoolBase: Omit<typeof EventEmitter, 'prototype'> & {
+  new (options?: pg.PoolConfig): PoolBase
+  readonly prototype: PoolBase
+} = pg.Pool as never
+
+/** What `pg.Pool.prototype.connect` is now; `__wrapped` is the mark that shimmer and OpenTelemetry leave. */
+export function connectOfPg(): { readonly __wrapped?: boolean } {
+  return pg.Pool.prototype.connect as never
+}
 
 interface Internals {
+  /** How often it was released; libraries read it. */
+  _poolUseCount?: number
   _queryable?: boolean
   _ending?: boolean
   /** False while a query runs. */
   readyForQuery?: boolean
   /** I: none, T: open, E: failed. */
   getTransactionStatus?(): string | null
-  connection?: { stream?: { destroy?(): void } }
+  connection?: { stream?: Stream }
+  host?: string
+  port?: number
+  ssl?: unknown
+  sslNegotiation?: string
+  /** What the server wants to see in a cancel request. */
+  processID?: number | null
+  secretKey?: number | null
   ref?(): void
   unref?(): void
 }
 
+interface Stream {
+  readonly writable?: boolean
+  readonly bytesRead?: number
+  readonly remoteAddress?: string
+  /** `writeQueueSize`: what the system has not taken yet. */
+  readonly _handle?: { readonly writeQueueSize?: number } | null
+  destroy?(error?: Error): void
+}
+
 const internals = (client: ClientLike): Internals => client as Internals
 
-/** False once the client has lost its connection or is being closed. */
+/** False once the client has lost its connection or is being closed: nothing that it is given would be sent. */
 export function isQueryable(client: ClientLike): boolean {
-  const { _queryable, _ending } = internals(client)
-  return _queryable !== false && _ending !== true
+  const { _queryable, _ending, connection } = internals(client)
+  return _queryable !== false && _ending !== true && connection?.stream?.writable !== false
 }
 
 /** True when the client runs no query. */
@@ -85,15 +116,82 @@ export function isInTransaction(client: ClientLike): boolean {
   return status === 'T' || status === 'E'
 }
 
+/** Counts a release where pg-pool counts it. */
+export function countUse(client: ClientLike): void {
+  const counted = internals(client)
+  counted._poolUseCount = (counted._poolUseCount ?? 0) + 1
+}
+
 /** Lets the process end, or not, while the client's connection is all that is left. */
 export function keepAlive(client: ClientLike, keep: boolean): void {
   const { ref, unref } = internals(client)
   ;(keep ? ref : unref)?.call(client)
 }
 
-/** Closes the client's socket without a word to the server; the native client shows none and is left alone. */
-export function destroySocket(client: ClientLike): void {
-  internals(client).connection?.stream?.destroy?.()
+/** Returns a number that stays the same only while no byte comes or goes; undefined if the client does not show it. */
+export function trafficOf(client: ClientLike): number | undefined {
+  const stream = internals(client).connection?.stream
+  return stream?.bytesRead === undefined ? undefined : stream.bytesRead + (stream._handle?.writeQueueSize ?? 0)
+}
+
+export function remoteAddressOf(client: ClientLike): string | undefined {
+  return internals(client).connection?.stream?.remoteAddress
+}
+
+/** The process id of the client's backend, as the server, or a pooler before it, has told it. */
+export function processIdOf(client: ClientLike): number | undefined {
+  return internals(client).processID ?? undefined
+}
+
+/** True for the error of a query that pg's own `query_timeout` has given up; the query still runs. */
+export function isQueryTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout'
+}
+
+/**
+ * Closes the client's socket without a word to the server; the native client shows none and is left alone.
+ * @param error of the query that runs on it.
+ */
+export function destroySocket(client: ClientLike, error?: Error): void {
+  internals(client).connection?.stream?.destroy?.(error)
+}
+
+/** A socket of its own on which the server is asked to cancel what a client runs. */
+export interface CancelRequest {
+  /** Resolves when the server has closed the socket, which it does once the signal is sent, or when the socket has failed. */
+  readonly closed: Promise<void>
+  destroy(): void
+}
+
+interface CancelConnection extends EventEmitter {
+  readonly stream: { destroy(): void }
+  connect(portOrPath: number | string | undefined, host?: string): void
+  requestSsl(): void
+  cancel(processID: number, secretKey: number): void
+}
+
+/**
+ * Sends a cancel request to where `client` is connected, with TLS if it has it.
+ * @param stream pg's option of that name: how to make a socket. One that is made already can't be used twice.
+ * @returns undefined if the client does not show what is needed.
+ */
+export function requestCancel(client: ClientLike, stream: unknown): CancelRequest | undefined {
+  const { connection, processID, secretKey, host, port, ssl = false, sslNegotiation } = internals(client)
+  if (!connection || !processID || typeof secretKey !== 'number' || typeof stream === 'object') return undefined
+  const Connection = pg.Connection as unknown as new (config: object) => CancelConnection
+  const request = new Connection({ ssl, sslNegotiation, stream })
+  const cancel = (): void => request.cancel(processID, secretKey)
+  request.on('connect', () => {
+    if (!ssl) cancel()
+    else if (sslNegotiation !== 'direct') request.requestSsl()
+  })
+  request.on('sslconnect', cancel)
+  // It may fail like any socket, and then it closes.
+  request.on('error', () => request.stream.destroy())
+  const closed = new Promise<void>(resolve => void request.once('end', resolve))
+  if (host?.startsWith('/')) request.connect(`${host}/.s.PGSQL.${port}`)
+  else request.connect(port, host)
+  return { closed, destroy: () => request.stream.destroy() }
 }
 
 /** Ends a client that may not be connected yet. */

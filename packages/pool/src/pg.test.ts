@@ -24,7 +24,8 @@ it('has a native side as pg has one: none without pg-native', () => {
 })
 
 it('has the same by name as in the default export', () => {
-  const { default: _, ...exports } = named
+  const { default: _, 'module.exports': required, ...exports } = named
+  expect(required).toBe(pg)
   expect(exports).toMatchObject({ Pool, Client: original.Client, types: original.types })
   for (const [name, value] of Object.entries(exports)) expect(value).toBe(pg[name as 'Client'])
 })
@@ -32,6 +33,9 @@ it('has the same by name as in the default export', () => {
 it('names the types of pg', async () => {
   const pool: pg.Pool = new pg.Pool({ max: 1 } satisfies pg.PoolConfig)
   const typed: original.Pool = pool
-  expect(typed).toBeInstanceOf(original.Pool)
+  const PoolOfPg: typeof original.Pool = pg.Pool
+  const query: pg.Query<{ one: number }> = new original.Query('select 1 as one')
+  expect(typed).toBeInstanceOf(PoolOfPg)
+  expect(query).toBeInstanceOf(pg.Query)
   await pool.end()
 })

@@ -33,7 +33,7 @@ declare namespace pg {
   export type PoolClient = Types.PoolClient
   export type PoolConfig = ReplacedPoolConfig
   export type PoolOptions = Types.PoolOptions
-  export type Query = InstanceType<Driver['Query']>
+  export type Query<R extends Types.QueryResultRow = Any, I extends Any[] = Any> = Types.Query<R, I>
   export type QueryArrayConfig<I = Any[]> = Types.QueryArrayConfig<I>
   export type QueryArrayResult<R extends Any[] = Any[]> = Types.QueryArrayResult<R>
   export type QueryConfig<I = Any[]> = Types.QueryConfig<I>
@@ -42,9 +42,10 @@ declare namespace pg {
   export type QueryResult<R extends Types.QueryResultRow = Any> = Types.QueryResult<R>
   export type QueryResultBase = Types.QueryResultBase
   export type QueryResultRow = Types.QueryResultRow
-  export type Result = InstanceType<Driver['Result']>
+  export type Result<R extends Types.QueryResultRow = Any> = Types.Result<R>
   export type ResultBuilder<R extends Types.QueryResultRow = Any> = Types.ResultBuilder<R>
   export type Submittable = Types.Submittable
+  export type TransactionStatus = Types.TransactionStatus
   export type TypeOverrides = InstanceType<Driver['TypeOverrides']>
 }
 
@@ -73,13 +74,15 @@ export type {
   QueryResultRow,
   ResultBuilder,
   Submittable,
+  TransactionStatus,
 } from './driver.js'
-export { Pool, type PoolConfig }
+/** `require` gives the mirror itself, as it gives pg's module. Source: Node's docs, "Loading ECMAScript modules using require()". */
+export { Pool, type PoolConfig, pg as 'module.exports' }
 export type Client = pg.Client
 export type Connection = pg.Connection
 export type DatabaseError = pg.DatabaseError
-export type Query = pg.Query
-export type Result = pg.Result
+export type Query<R extends Types.QueryResultRow = Any, I extends Any[] = Any> = pg.Query<R, I>
+export type Result<R extends Types.QueryResultRow = Any> = pg.Result<R>
 export type TypeOverrides = pg.TypeOverrides
 export const Client: Driver['Client'] = pg.Client
 export const Connection: Driver['Connection'] = pg.Connection

@@ -8,6 +8,7 @@ export const ENDED_TWICE = 'Called end on pool more than once'
 export const RELEASED_TWICE = 'Release called on client which has already been released to the pool.'
 export const FUNCTION_AS_QUERY = 'Passing a function as the first parameter to pool.query is not supported'
 const ACQUIRE_TIMEOUT = 'timeout exceeded when trying to connect'
+const CONNECTION_LOST = 'Connection terminated unexpectedly'
 const CONNECT_TIMEOUT = 'Connection terminated due to connection timeout'
 
 export function stopped(message: string): BreakwaterError {
@@ -16,6 +17,14 @@ export function stopped(message: string): BreakwaterError {
 
 export function usage(code: string, message: string): BreakwaterError {
   return new BreakwaterError('usage', code, message)
+}
+
+/** The other end of a connection is gone without a word. Its query may have run. */
+export function connectionDead(name: string, silentMs: number): BreakwaterError {
+  const elapsedMs = Math.round(silentMs)
+  const message = `pool "${name}": no byte from the server in ${elapsedMs} ms, while it says on another connection that it has nothing left to do for this one; the connection is closed, its query may have run`
+  const error = new BreakwaterError('timeout', 'POOL_CONNECTION_DEAD', message, { elapsedMs, retryable: false })
+  return Object.assign(error, { mayHaveRun: true })
 }
 
 /** Puts the engine's error into pg-pool's words; a driver's own comes back as it is. */
@@ -27,7 +36,7 @@ export function inDriverWords(error: unknown): unknown {
   }
   if (error.code === 'POOL_CREATE_TIMEOUT') {
     return new BreakwaterError('timeout', error.code, CONNECT_TIMEOUT, {
-      cause: error,
+      cause: new Error(CONNECTION_LOST, { cause: error }),
       elapsedMs: error.elapsedMs ?? 0,
     })
   }

@@ -14,7 +14,7 @@ describe('pool options', () => {
         max: 10,
         min: 0,
         acquireTimeout: 5_000,
-        createTimeout: 5_000,
+        createTimeout: 4_990,
         idleTimeout: 10_000,
         maxLifetime: Number.POSITIVE_INFINITY,
         maxUses: Number.POSITIVE_INFINITY,
@@ -47,12 +47,34 @@ describe('pool options', () => {
       onQueryError: 'ignore',
       drainTimeout: '5 sec',
       maxPending: -1,
+      maxCreating: 0,
+      lifetimeJitter: 2,
+      leakWarningAfter: 'soon',
+      reclaimLeaked: 'yes',
+      shed: { target: -1 },
+      health: { idle: 500 },
       name: '',
     }
     expect(() => new Pool(wrong as unknown as PoolConfig)).toThrow(
       expect.objectContaining({ kind: 'usage', code: 'POOL_OPTIONS_INVALID' }),
     )
     for (const name of Object.keys(wrong)) expect(() => new Pool(wrong as unknown as PoolConfig)).toThrow(name)
+  })
+
+  it.each([
+    ['health', { health: false }, { engine: { shed: { target: 50, interval: 2_000 } }, health: undefined }],
+    ['shedding', { shed: false }, { engine: { shed: false, validateAfterIdle: 500, validateTimeout: 1_000 } }],
+    ['a part of health', { health: { deadAfter: Number.POSITIVE_INFINITY } }, { health: { timeoutMs: 1_000 } }],
+  ])('turn %s off', (_, given, read) => {
+    expect(resolvePoolOptions(given as PoolConfig)).toMatchObject(read)
+  })
+
+  it('have users noted only where leaks are looked for', () => {
+    expect(resolvePoolOptions({})).toMatchObject({ tracesAcquirers: false })
+    expect(resolvePoolOptions({ leakWarningAfter: '30s' })).toMatchObject({
+      tracesAcquirers: true,
+      engine: { leakWarningAfter: 30_000 },
+    })
   })
 
   it('are not changed', () => {

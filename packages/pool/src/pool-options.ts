@@ -22,13 +22,48 @@ export interface PoolConfig extends DriverPoolConfig {
    * pg's way, at the price of a connect for each failing query.
    */
   onQueryError?: 'keep' | 'destroy' | undefined
+  /** Whom the pool rejects because waiting will not help; see `ResourcePoolOptions.shed`. `false` for nobody. */
+  shed?: ResourcePoolOptions<never>['shed'] | undefined
+  /** Connects at a time, from 1, or Infinity. Default 4. */
+  maxCreating?: number | undefined
+  /** Share by which each connection's `maxLifetimeSeconds` is longer or shorter at random, 0 to 1. Default 0.1. */
+  lifetimeJitter?: number | undefined
+  /**
+   * A client held for longer is reported once, by the event `lease-leaked`, with the place where it was acquired; that
+   * place is then named in the other events of its client, too. Default Infinity: never.
+   */
+  leakWarningAfter?: Duration | undefined
+  /** Takes a leaked client away from its user, and closes its connection. Default false. */
+  reclaimLeaked?: boolean | undefined
+  /** How dead connections are found before a user finds them; `false` for not at all, and no TCP keepalive. */
+  health?: HealthOptions | false | undefined
   /** How long `end()` and `dispose()` wait for clients to be released before they take them away. Default 25 s. */
   drainTimeout?: Duration | undefined
   /** Default: the process's own. */
   clock?: Clock | undefined
 }
 
+export interface HealthOptions {
+  /** A connection idle for longer is asked for a sign of life before it is lent. Default 500 ms. Source: HikariCP. */
+  idleWindow?: Duration | undefined
+  /** How long it may take to give one. Default 1 s. */
+  timeout?: Duration | undefined
+  /**
+   * When a query has waited so long without a byte, the server is asked over another connection whether it is at work on
+   * it; if not, the connection is closed. A query that is merely slow is left alone. Default 10 s; Infinity for never.
+   */
+  deadAfter?: Duration | undefined
+}
+
+export interface ResolvedHealth {
+  readonly timeoutMs: number
+  readonly deadAfterMs: number
+}
+
 export interface ResolvedPoolOptions {
+  readonly health: ResolvedHealth | undefined
+  /** Whether it is noted for each client who has it. */
+  readonly tracesAcquirers: boolean
   readonly onQueryError: 'keep' | 'destroy'
   readonly clock: Clock
   /** For the engine; the factory is the pool's. */
@@ -38,13 +73,16 @@ export interface ResolvedPoolOptions {
 const DEFAULT_MAX = 10
 const DEFAULT_IDLE_MS = 10_000
 export const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
+/** Before the first probe; Node then sends one a second, ten times. The system's own default is two hours. */
+export const KEEP_ALIVE_MS = 10_000
 const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect'] as const
 
 /** @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault. */
 export function resolvePoolOptions(given: PoolConfig | null | undefined): ResolvedPoolOptions {
   const options: PoolConfig & { poolSize?: number } = given ?? {}
   const faults = new Faults()
-  const { name = 'postgres', maxPending, onQueryError = 'keep', drainTimeout = '25s', clock = systemClock } = options
+  const { name = 'postgres', onQueryError = 'keep', clock = systemClock } = options
+  const { maxPending = Infinity, maxCreating = 4, lifetimeJitter = 0.1, shed = {}, reclaimLeaked = false } = options
 
   /** As pg-pool reads its numbers: what is falsy means `otherwise`, and '20' out of an environment variable is 20. */
   const number = (key: keyof typeof options, least: number, otherwise: number): number => {
@@ -62,6 +100,8 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     options.connectionTimeoutMillis === undefined
       ? DEFAULT_CONNECTION_TIMEOUT_MS
       : number('connectionTimeoutMillis', 0, Infinity)
+  // A connect that gets no answer fails just before its caller gives up, so that he hears what he has waited for.
+  const createTimeout = Math.max(acquireTimeout / 2, acquireTimeout - 10)
   const maxLifetime = number('maxLifetimeSeconds', 0, Infinity) * 1_000
   const maxUses = number('maxUses', 1, Infinity)
 
@@ -69,15 +109,59 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     faults.check(!options[key] || typeof options[key] === 'function', `${key} must be a function`)
   }
   faults.check(typeof name === 'string' && name !== '', 'name must be a string of at least one character')
-  faults.check(maxPending === undefined || maxPending >= 0, 'maxPending must be a number from 0')
+  faults.check(maxPending >= 0, 'maxPending must be a number from 0')
+  faults.check(isCount(maxCreating), 'maxCreating must be a whole number from 1, or Infinity')
+  faults.check(lifetimeJitter >= 0 && lifetimeJitter <= 1, 'lifetimeJitter must be a number from 0 to 1')
+  faults.check(typeof reclaimLeaked === 'boolean', 'reclaimLeaked must be true or false')
   faults.check(onQueryError === 'keep' || onQueryError === 'destroy', "onQueryError must be 'keep' or 'destroy'")
-  faults.check(parseDuration(drainTimeout) !== undefined, "drainTimeout must be a duration such as 250 or '25s'")
+  const drainTimeout = duration(faults, 'drainTimeout', options.drainTimeout ?? '25s')
+  const leakWarningAfter = duration(faults, 'leakWarningAfter', options.leakWarningAfter ?? Infinity)
+  const limits = group(faults, 'shed', shed, { target: '50ms', interval: '2s' })
+  const health = group(faults, 'health', options.health ?? {}, { idleWindow: '500ms', timeout: '1s', deadAfter: '10s' })
   faults.throwIfAny('POOL_OPTIONS_INVALID', 'invalid options of a pool')
 
-  const engine = { name, max, min, acquireTimeout, createTimeout: acquireTimeout, idleTimeout, maxLifetime, maxUses }
   return {
     onQueryError,
     clock,
-    engine: { ...engine, ...(maxPending === undefined ? {} : { maxPending }), drainTimeout, clock },
+    tracesAcquirers: leakWarningAfter < Infinity,
+    health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
+    engine: {
+      ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },
+      ...{ acquireTimeout, createTimeout, drainTimeout, leakWarningAfter, reclaimLeaked, clock },
+      ...(health && { validateAfterIdle: health.idleWindow, validateTimeout: health.timeout }),
+      shed: limits ?? false,
+    },
   }
+}
+
+function isCount(value: number): boolean {
+  return value === Infinity || (Number.isInteger(value) && value >= 1)
+}
+
+function duration(faults: Faults, name: string, value: unknown): number {
+  const ms = parseDuration(value)
+  faults.check(ms !== undefined, `${name} must be a duration such as 250 or '25s'`)
+  return ms ?? 0
+}
+
+/** Reads an option that is a set of durations, or false for none. */
+function group<K extends string>(
+  faults: Faults,
+  name: string,
+  given: unknown,
+  defaults: Record<K, Duration>,
+): Record<K, number> | undefined {
+  if (given === false) return undefined
+  const isGroup = typeof given === 'object' && given !== null
+  faults.check(isGroup, `${name} must be an object, or false`)
+  if (!isGroup) return undefined
+  const known = Object.keys(defaults) as K[]
+  for (const key of Object.keys(given)) {
+    faults.check(known.includes(key as K), `${name}.${key} is not an option (known: ${known.join(', ')})`)
+  }
+  const read = known.map(key => [
+    key,
+    duration(faults, `${name}.${key}`, (given as Record<K, unknown>)[key] ?? defaults[key]),
+  ])
+  return Object.fromEntries(read)
 }

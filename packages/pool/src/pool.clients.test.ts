@@ -102,15 +102,6 @@ describe('a client released while its query runs', () => {
     expect(await slow).toMatchObject({ code: '57P01' })
     await eventually(() => expect(pool.totalCount).toBe(0))
   })
-
-  it('by query_timeout, with its caller gone, is closed when the query does not end soon', async () => {
-    const pool = database.pool({ max: 1, query_timeout: 50 })
-    await expect(pool.query('select pg_sleep(60)')).rejects.toThrow('Query read timeout')
-    expect(pool.stats()).toMatchObject({ leased: 1 })
-    await next(pool, 'remove')
-    expect(pool.stats()).toMatchObject({ leased: 0, retired: { unhealthy: 1 } })
-    await database.killBackends(await database.backends())
-  })
 })
 
 describe('a client', () => {

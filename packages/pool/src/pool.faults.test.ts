@@ -119,7 +119,10 @@ describe('a server', () => {
       pool.connect().catch(error => error),
       pool.connect().catch(error => error),
     ])
-    expect(first).toMatchObject({ message: expect.stringContaining('timeout'), kind: 'timeout' })
+    expect(first).toMatchObject({
+      message: 'Connection terminated due to connection timeout',
+      cause: { message: 'Connection terminated unexpectedly', cause: { code: 'POOL_CREATE_TIMEOUT' } },
+    })
     expect(second).toMatchObject({ message: expect.stringContaining('timeout'), kind: 'timeout' })
     await proxy.heal()
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -168,12 +171,14 @@ describe('a caller who waits while a connect is slow', () => {
     client.release()
   })
 
-  it('is rejected when the connect fails before anything is released', async () => {
-    const { proxy, client, waiting } = await slowConnect()
-    const failed = waiting.catch(error => error)
+  it('waits on when the connect fails before anything is released, and gets the next one', async () => {
+    const { proxy, pool, client, waiting } = await slowConnect()
     await proxy.waitForConnections(2)
     proxy.cut()
-    expect(await failed).toBeInstanceOf(Error)
+    const fresh = await waiting
+    expect(fresh).not.toBe(client)
+    expect(pool.stats()).toMatchObject({ createFailed: 1 })
+    fresh.release()
     client.release()
   })
 

@@ -29,6 +29,16 @@ describe('a pool', () => {
     client.release()
   })
 
+  it('works behind a proxy', async () => {
+    const pool = database.pool()
+    const proxy = new Proxy(pool, {})
+    expect((await proxy.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    ;(await proxy.connect()).release()
+    expect(proxy.totalCount).toBe(1)
+    await proxy.end()
+    await expect(proxy.end()).rejects.toThrow('more than once')
+  })
+
   it('makes promises of the kind that it was given', async () => {
     class OwnPromise<T> extends Promise<T> {}
     const pool = database.pool()
@@ -193,6 +203,7 @@ describe('connect', () => {
     const again = await pool.connect()
     expect(again).toBe(client)
     expect(again.release).not.toBe(release)
+    expect(again).toMatchObject({ _poolUseCount: 1 })
     again.release()
   })
 

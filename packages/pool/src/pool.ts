@@ -9,6 +9,7 @@ import type { Query } from './connection/dispatch.js'
 import { deliver } from './deliver.js'
 import {
   type ClientConstructor,
+  connectOfPg,
   PoolBase,
   type PoolClient,
   type QueryArrayConfig,
@@ -22,7 +23,7 @@ import {
 import type { AcquireOptions, StopOptions } from './engine/waits.js'
 import { ENDED, ENDED_TWICE, FUNCTION_AS_QUERY, inDriverWords, stopped, usage } from './pool-errors.js'
 import type { PoolEvent, PoolStats } from './pool-events.js'
-import { DEFAULT_CONNECTION_TIMEOUT_MS, type PoolConfig, resolvePoolOptions } from './pool-options.js'
+import { DEFAULT_CONNECTION_TIMEOUT_MS, KEEP_ALIVE_MS, type PoolConfig, resolvePoolOptions } from './pool-options.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: pg's own default for the type of a row, and of the values of a query.
 type Any = any
@@ -32,10 +33,15 @@ export interface Abortable {
   signal?: AbortSignal | undefined
 }
 
+interface State {
+  readonly clients: Clients
+  endCalled: boolean
+}
+
 export class Pool extends PoolBase implements Managed, AsyncDisposable {
   readonly name: string
-  readonly #clients: Clients
-  #endCalled = false
+  /** Not under `#`: applications put pools behind proxies, which have no `#` of the pool's. */
+  declare private readonly _breakwater: State
 
   /**
    * @param Client what to connect with; default: pg's own, or the option of that name.
@@ -48,8 +54,14 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
     // null is pg's "no limit", and stays.
     const isUnset = this.options.connectionTimeoutMillis === undefined
     if (isUnset) this.options.connectionTimeoutMillis = DEFAULT_CONNECTION_TIMEOUT_MS
-    this.#clients = new Clients(this, resolved)
-    this.name = this.#clients.connections.name
+    if (resolved.health && this.options.keepAlive === undefined) {
+      this.options.keepAlive = true
+      this.options.keepAliveInitialDelayMillis ??= KEEP_ALIVE_MS
+    }
+    const clients = new Clients(this, resolved)
+    // Not enumerable: whoever prints a pool wants to see pg's part of it.
+    Object.defineProperty(this, '_breakwater', { value: { clients, endCalled: false } satisfies State })
+    this.name = clients.connections.name
     if (this.options.log) this.observe(event => this.log(event.type, event))
   }
 
@@ -80,16 +92,17 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
    * `connectionTimeoutMillis` with pg's message, code `POOL_ACQUIRE_TIMEOUT`, the pool's state as `stats` and the last
    * error of a connect as `cause`.
    */
-  connect(options?: AcquireOptions): Promise<PoolClient>
-  connect(
+  override connect(options?: AcquireOptions): Promise<PoolClient>
+  override connect(
     callback: (error: Error | undefined, client: PoolClient | undefined, done: (release?: Any) => void) => void,
   ): void
-  connect(first?: AcquireOptions | ((...outcome: Any[]) => void)): unknown {
+  override connect(first?: AcquireOptions | ((...outcome: Any[]) => void)): unknown {
     const hasCallback = typeof first === 'function'
+    if (isPatched() && !this.ending && (hasCallback || first === undefined)) return super.connect(first)
     const client = this.ending
       ? Promise.reject(stopped(ENDED))
-      : this.#clients.checkOut(hasCallback ? undefined : first)
-    if (!hasCallback) return this.#own(client)
+      : this._breakwater.clients.checkOut(hasCallback ? undefined : first)
+    if (!hasCallback) return own(this, client)
     return deliver(
       client,
       client => first(undefined, client, client.release),
@@ -100,8 +113,8 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
   /**
    * Runs one query on a connection of its own and resolves with its result. Other than pg it keeps the connection of a
    * query that failed, if the connection is as good as before (see `onQueryError`).
-   * @param config.signal ends the wait for a connection; a query under way gets a second to end, then its
-   * connection is closed.
+   * @param config.signal ends the wait for a connection, and the query: it is cancelled in the database, as is one that
+   * `query_timeout` gives up. Its connection is used again when both have ended, or else closed within a second.
    */
   query<T extends Submittable>(submittable: T): T
   query<R extends Any[] = Any[], I = Any[]>(
@@ -132,8 +145,8 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
     }
     const [values, callback] = typeof second === 'function' ? [undefined, second] : [second, third]
     const signal = (query as Abortable | null | undefined)?.signal
-    const result = this.ending ? Promise.reject(stopped(ENDED)) : this.#clients.run(query, values, signal)
-    if (typeof callback !== 'function') return this.#own(result)
+    const result = run(this, this._breakwater.clients, query, values, signal)
+    if (typeof callback !== 'function') return own(this, result)
     return deliver(
       result,
       result => callback(undefined, result),
@@ -148,16 +161,17 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
   end(): Promise<void>
   end(callback: (error?: Error) => void): void
   end(callback?: (error?: Any) => void): unknown {
-    const ended = this.#endCalled ? Promise.reject(stopped(ENDED_TWICE)) : this.dispose()
-    this.#endCalled = true
-    if (!callback) return this.#own(ended)
+    const state = this._breakwater
+    const ended = state.endCalled ? Promise.reject(stopped(ENDED_TWICE)) : this.dispose()
+    state.endCalled = true
+    if (!callback) return own(this, ended)
     return deliver(ended, () => callback(), callback)
   }
 
   /** Connects `min` clients, at least one, and keeps `min` connected from then on. Rejects if not one could connect. */
   async init(options?: StopOptions): Promise<void> {
     try {
-      await this.#clients.connections.init(options)
+      await this._breakwater.clients.connections.init(options)
     } catch (error) {
       throw inDriverWords(error)
     }
@@ -166,13 +180,13 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
   /** Takes no new callers and resolves when every client is released; see `ResourcePool.drain`. */
   drain(options?: StopOptions): Promise<void> {
     this.ending = true
-    return this.#clients.connections.drain(options)
+    return this._breakwater.clients.connections.drain(options)
   }
 
   /** `end()` with a deadline of its own, as often as you like; never rejects. */
   async dispose(options?: StopOptions): Promise<void> {
     this.ending = true
-    await this.#clients.connections.dispose(options)
+    await this._breakwater.clients.connections.dispose(options)
     this.ended = true
   }
 
@@ -182,16 +196,54 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
 
   /** Calls `listener` with all that the pool reports from now on, until the returned function is called. */
   observe(listener: (event: PoolEvent) => void): () => void {
-    return this.#clients.events.subscribe(listener)
+    return this._breakwater.clients.events.subscribe(listener)
   }
 
   stats(): PoolStats {
-    return this.#clients.stats()
+    return this._breakwater.clients.stats()
   }
 
-  /** With `options.Promise` set, pg's promises are of that kind. */
-  #own<R>(outcome: Promise<R>): Promise<R> {
-    if (this.Promise === globalThis.Promise) return outcome
-    return new this.Promise((resolve, reject) => void outcome.then(resolve, reject))
+  /**
+   * What pg-pool's own `connect` ends in, for a pool in which it finds nothing idle: where tracers have wrapped
+   * `pg.Pool.prototype.connect`, ours goes through theirs and comes out here.
+   * @internal
+   */
+  newClient(pending: { callback(error: unknown, client?: PoolClient, done?: (release?: Any) => void): void }): void {
+    deliver(
+      this._breakwater.clients.checkOut(),
+      client => pending.callback(undefined, client, client.release),
+      error => pending.callback(error, undefined, () => undefined),
+    )
   }
+}
+
+/** With `options.Promise` set, pg's promises are of that kind. */
+function own<R>(pool: Pool, outcome: Promise<R>): Promise<R> {
+  if (pool.Promise === globalThis.Promise) return outcome
+  return new pool.Promise((resolve, reject) => void outcome.then(resolve, reject))
+}
+
+function run(
+  pool: Pool,
+  clients: Clients,
+  query: Query,
+  values: unknown,
+  signal: AbortSignal | undefined,
+): Promise<QueryResult> {
+  if (pool.ending) return Promise.reject(stopped(ENDED))
+  // A subclass's `connect`, or a wrapped one, is what pg's `query` goes through, too.
+  if (pool.connect === ownConnect && !isPatched()) return clients.run(query, values, signal)
+  const connected = new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, client) => (client ? resolve(client) : reject(error)))
+  })
+  return connected.then(client => clients.runOn(client, query, values, signal))
+}
+
+const ownConnect = Pool.prototype.connect
+
+/** Whether `pg.Pool.prototype.connect` is not pg's any more. Tracers that come first are known by shimmer's mark. */
+const stockConnect = connectOfPg()
+function isPatched(): boolean {
+  const connect = connectOfPg()
+  return connect !== stockConnect || connect.__wrapped === true
 }

@@ -24,6 +24,10 @@ class ManualFactory implements ResourceFactory<Thing> {
     return new Promise((resolve, reject) => this.#open.push({ resolve, reject }))
   }
 
+  isTransient(error: unknown): boolean {
+    return error === outage
+  }
+
   destroy({ id }: Thing, how: { reason: string; force: boolean }): void {
     this.destroyed.push({ id, ...how })
   }
@@ -32,8 +36,16 @@ class ManualFactory implements ResourceFactory<Thing> {
     this.#open.shift()?.resolve({ id: ++this.#ids })
   }
 
+  makeAll(): void {
+    while (this.creating > 0) this.make()
+  }
+
   fail(error: unknown): void {
     this.#open.shift()?.reject(error)
+  }
+
+  failAll(error: unknown): void {
+    while (this.creating > 0) this.fail(error)
   }
 }
 
@@ -55,6 +67,14 @@ export async function setUpIdle(options: Partial<ResourcePoolOptions<Thing>> = {
   return made
 }
 
+/** A pool with `count` leased things, which is its max unless told otherwise. */
+export async function setUpLeased(count: number, options: Partial<ResourcePoolOptions<Thing>> = {}) {
+  const made = setUp({ max: count, maxCreating: count, ...options })
+  const acquired = Array.from({ length: count }, () => made.pool.acquire())
+  made.factory.makeAll()
+  return { ...made, leases: await Promise.all(acquired) }
+}
+
 /** How a promise ends, without failing the test; `undefined` while it has not. */
 export function outcomeOf(promise: Promise<unknown>) {
   const outcome: { value?: unknown; error?: unknown } = {}
@@ -69,5 +89,8 @@ export function outcomeOf(promise: Promise<unknown>) {
   return outcome
 }
 
-/** What a server that is down answers. */
+/** What a server that is down answers, to a factory that cannot tell whether that will pass. */
 export const down: Error = new Error('connect ECONNREFUSED')
+
+/** What the factory here calls transient. */
+export const outage: Error = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })

@@ -1,8 +1,10 @@
 /** What the tests of the drop-in share: a database of the file's own, and pools that are stopped when their test is over. */
 
 import type { Database } from '@breakwater/testkit'
+import { eventually } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
-import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { Pool } from '../src/pool.js'
 import type { PoolConfig } from '../src/pool-options.js'
 
@@ -12,8 +14,12 @@ export interface DatabaseOfFile {
   backends(): Promise<number[]>
   /** Ends backends, and resolves when they are gone. */
   killBackends(pids: number[]): Promise<void>
+  /** Resolves when `count` queries run in this database. */
+  waitUntilRunning(count: number, timeoutMs?: number): Promise<void>
   /** A pool on this database. */
   pool(options?: PoolConfig): Pool
+  /** `pg.Pool` on this database, to see what it does. */
+  stockPool(options?: pg.PoolConfig): pg.Pool
 }
 
 export function useDatabase(): DatabaseOfFile {
@@ -37,7 +43,15 @@ export function useDatabase(): DatabaseOfFile {
       // The second argument has it wait until the backend is gone.
       await database.query('select pg_terminate_backend(pid, 5000) from unnest($1::int[]) pid', [pids])
     },
+    waitUntilRunning: (count, timeoutMs) =>
+      eventually(async () => {
+        const rows = await database.query(
+          "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active'",
+        )
+        expect(rows).toHaveLength(count)
+      }, timeoutMs),
     pool: options => usePool({ connectionString: database.url, ...options }),
+    stockPool: options => useStockPool({ connectionString: database.url, ...options }),
   }
 }
 
@@ -47,7 +61,40 @@ export function usePool(options: PoolConfig): Pool {
   return pool
 }
 
+/** Ended by closing its sockets, as its `end` may wait for ever. */
+export function useStockPool(options: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(options)
+  const clients = new Set<pg.PoolClient>()
+  pool.on('connect', client => void clients.add(client.on('error', () => undefined)))
+  pool.on('error', () => undefined)
+  onTestFinished(() => {
+    if (!pool.ending) void pool.end()
+    for (const client of clients) {
+      ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+    }
+  })
+  return pool
+}
+
 /** Resolves with the next event of that name, as the list of its arguments. */
 export function next(pool: Pool, event: string): Promise<unknown[]> {
   return new Promise(resolve => (pool as NodeJS.EventEmitter).once(event, (...args) => resolve(args)))
+}
+
+/** Resolves with how the promise ends, or with 'pending' if it has not after `ms`. */
+export async function within(ms: number, promise: Promise<unknown>): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined
+  const pending = new Promise(resolve => {
+    timer = setTimeout(resolve, ms, 'pending')
+  })
+  try {
+    return await Promise.race([promise.catch(error => error), pending])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Runs `task` that many times at once, and resolves with what came of each, answer or error. */
+export function times(count: number, task: () => Promise<unknown>): Promise<unknown[]> {
+  return Promise.all(Array.from({ length: count }, () => task().catch(error => error)))
 }

@@ -1,5 +1,6 @@
 /** A pool in a world that does anything in any order, and what must hold after every step of it. */
 
+import { isBreakwaterError } from '@breakwater/kernel'
 import { FakeClock } from '@breakwater/testkit'
 import { expect } from 'vitest'
 import type { Lease } from '../src/engine/lease.js'
@@ -24,8 +25,16 @@ interface Caller {
   settled: boolean
 }
 
+/** What a creation fails with; `forgivable` if no caller may be rejected for it. */
+interface Failure extends Error {
+  readonly isTransient: boolean
+  readonly forgivable: boolean
+}
+
 const MAX = 3
 const MIN = 2
+const MAX_CREATING = 2
+const LEAK_MS = 250
 /** The longest back-off. */
 const LONGEST_PAUSE_MS = 500
 
@@ -40,38 +49,61 @@ export class World {
   readonly unsettled = { init: 0, drain: 0, dispose: 0 }
   stopping = false
   forced = false
+  readonly #reclaims: boolean
+  readonly #heldSince = new Map<Thing, number>()
   #starvedSince: number | undefined
   #evictedBelowMin = false
-  readonly pool = new ResourcePool<Thing>({
-    max: MAX,
-    min: MIN,
-    acquireTimeout: 2_000,
-    maxPending: 4,
-    createTimeout: 400,
-    idleTimeout: 200,
-    maxLifetime: 1_000,
-    maxUses: 5,
-    validateAfterIdle: 50,
-    validateTimeout: 100,
-    destroyTimeout: 500,
-    clock: this.clock,
-    random: () => 0.5,
-    factory: {
-      create: ({ signal }) => this.#ask(this.creations, { signal }),
-      validate: (thing, { signal }) => this.#ask(this.validations, { signal, thing }),
-      destroy: thing => {
-        expect(thing.destroyed, 'destroyed twice').toBe(false)
-        if (!this.forced) expect(thing.leased, 'destroyed while leased').toBe(false)
-        thing.destroyed = true
-      },
-    },
-  })
+  #rejectedForOutage = false
+  /** What `destroy` found wrong: what is thrown there does not reach the test either. */
+  #destroyedWrongly: unknown
+  /** The last creation that ended has failed. */
+  #isFailing = false
+  #sizeBefore = 0
+  readonly pool: ResourcePool<Thing>
 
-  constructor() {
+  constructor(reclaims: boolean) {
+    this.#reclaims = reclaims
+    this.pool = this.#makePool()
     this.pool.observe(event => {
       if (event.type === 'stop-forced') this.forced = true
+      if (event.type === 'created') this.#isFailing = false
+      if (event.type === 'create-failed') this.#isFailing = true
+      if (event.type === 'destroy-failed' && !isBreakwaterError(event.error)) this.#destroyedWrongly ??= event.error
       // Not by `expect` here: what a listener throws does not reach the test.
-      if (event.type === 'retired' && event.reason === 'idle' && this.#size < MIN) this.#evictedBelowMin = true
+      const isBelowMin = this.#size < this.pool.stats().min
+      if (event.type === 'retired' && event.reason === 'idle' && isBelowMin) this.#evictedBelowMin = true
+    })
+  }
+
+  #makePool(): ResourcePool<Thing> {
+    return new ResourcePool<Thing>({
+      max: MAX,
+      min: MIN,
+      maxCreating: MAX_CREATING,
+      shed: { target: 20, interval: 60 },
+      leakWarningAfter: LEAK_MS,
+      reclaimLeaked: this.#reclaims,
+      acquireTimeout: 2_000,
+      maxPending: 4,
+      createTimeout: 400,
+      idleTimeout: 200,
+      maxLifetime: 150,
+      maxUses: 5,
+      validateAfterIdle: 50,
+      validateTimeout: 100,
+      destroyTimeout: 500,
+      clock: this.clock,
+      random: () => 0.5,
+      factory: {
+        create: ({ signal }) => this.#ask(this.creations, { signal }),
+        validate: (thing, { signal }) => this.#ask(this.validations, { signal, thing }),
+        isTransient: error => (error as Partial<Failure>).isTransient === true,
+        destroy: (thing, { reason }) => {
+          expect(thing.destroyed, 'destroyed twice').toBe(false)
+          if (!this.forced && reason !== 'leaked') expect(thing.leased, 'destroyed while leased').toBe(false)
+          thing.destroyed = true
+        },
+      },
     })
   }
 
@@ -85,7 +117,8 @@ export class World {
     const caller: Caller = { controller: new AbortController(), settled: false }
     this.callers.push(caller)
     const options = { signal: caller.controller.signal, ...(timeout === undefined ? {} : { timeout }) }
-    const settled = (): void => {
+    const settled = (error?: unknown): void => {
+      if ((error as Failure | undefined)?.forgivable) this.#rejectedForOutage = true
       expect(caller.settled, 'settled twice').toBe(false)
       caller.settled = true
       this.callers.splice(this.callers.indexOf(caller), 1)
@@ -100,6 +133,7 @@ export class World {
     if (!this.forced)
       expect(lease.value, 'leased what is leased or destroyed').toMatchObject({ destroyed: false, leased: false })
     lease.value.leased = true
+    this.#heldSince.set(lease.value, this.clock.now())
     this.leases.push(lease)
   }
 
@@ -128,9 +162,10 @@ export class World {
     if (!valid && !validation.signal.aborted) validation.thing.doomed = true
   }
 
-  fail(creation: Question<Thing>): void {
+  fail(creation: Question<Thing>, isTransient: boolean): void {
     this.creations.splice(this.creations.indexOf(creation), 1)
-    creation.fail(new Error('create'))
+    const forgivable = isTransient && this.pool.stats().created > 0
+    creation.fail(Object.assign(new Error('create'), { isTransient, forgivable }))
   }
 
   call(what: 'init' | 'drain' | 'dispose', deadline?: number): void {
@@ -153,7 +188,12 @@ export class World {
     const checking = this.validations.filter(({ signal, thing }) => !signal.aborted && !thing.destroyed)
     const wanted = this.creations.filter(({ signal }) => !signal.aborted).length
 
-    expect(idle + leased + creating).toBeLessThanOrEqual(MAX)
+    const { max } = this.pool.stats()
+    expect(this.#size, 'size, which may be above max only when that was lowered').toBeLessThanOrEqual(
+      Math.max(max, this.#sizeBefore),
+    )
+    this.#sizeBefore = this.#size
+    if (this.#size > max) expect(idle, 'idle although there are too many').toBe(0)
     expect({ alive: alive.length, creating }, 'nothing is lost').toEqual({ alive: idle + leased, creating: wanted })
     if (this.unsettled.init === 0) {
       expect(alive.filter(thing => thing.leased).length + checking.length, 'leased').toBe(leased)
@@ -165,9 +205,20 @@ export class World {
     }
     if (idle > 0) expect(pending, 'callers that wait while something is idle').toBeLessThanOrEqual(checking.length)
 
+    expect(this.#destroyedWrongly, 'found by destroy').toBeUndefined()
     expect(this.#evictedBelowMin, 'evicted below min').toBe(false)
 
-    const starves = pending > checking.length + creating && this.#size < MAX
+    expect(this.#rejectedForOutage, 'rejected for what will pass').toBe(false)
+    if (this.#reclaims) {
+      const held = alive
+        .filter(thing => thing.leased)
+        .map(thing => this.clock.now() - (this.#heldSince.get(thing) ?? 0))
+      expect(Math.max(0, ...held), 'ms that a lease was not reclaimed').toBeLessThanOrEqual(LEAK_MS)
+    }
+
+    expect(creating, 'creations at a time').toBeLessThanOrEqual(MAX_CREATING)
+    const starves = pending > checking.length + creating && this.#size < max
+    if (!this.#isFailing) expect(starves && creating < MAX_CREATING, 'callers for whom nothing is made').toBe(false)
     if (!starves || creating > 0) this.#starvedSince = undefined
     this.#starvedSince ??= starves && creating === 0 ? this.clock.now() : undefined
     if (this.#starvedSince !== undefined) {
@@ -198,6 +249,7 @@ export class World {
     await this.clock.advance(0)
     const { idle, leased, creating, pending } = this.pool.stats()
     expect({ idle, leased, creating, pending }).toEqual({ idle: 0, leased: 0, creating: 0, pending: 0 })
+    expect(this.#destroyedWrongly, 'found by destroy').toBeUndefined()
     expect(
       this.things.filter(thing => !thing.destroyed),
       'never destroyed',

@@ -4,71 +4,134 @@
  */
 
 import { type Clock, Events } from '@breakwater/kernel'
-import { type ClientLike, isInTransaction, keepAlive, type PoolBase, type QueryResult } from '../driver.js'
+import {
+  type ClientLike,
+  countUse,
+  isInTransaction,
+  isQueryTimeout,
+  keepAlive,
+  type PoolBase,
+  processIdOf,
+  type QueryResult,
+} from '../driver.js'
 import type { Lease } from '../engine/lease.js'
 import { ResourcePool } from '../engine/resource-pool.js'
 import type { AcquireOptions } from '../engine/waits.js'
 import { inDriverWords, RELEASED_TWICE, traced, usage } from '../pool-errors.js'
 import type { PoolEvent, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
-import { closeClient } from './close.js'
+import { type Acquirer, framesOf, noteAcquirer } from './acquirer.js'
+import { cancelQuery } from './cancel.js'
+import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
-import { dispatch, type Query } from './dispatch.js'
+import { dispatch, isSubmittable, type Query } from './dispatch.js'
+import { Health } from './health.js'
 import { openConnection } from './open.js'
 import { isAtRest, rollBack, settle } from './restore.js'
-import { endsSession } from './session-errors.js'
+import { RetryBudget } from './retry-budget.js'
+import { endsSession, hasNotRun, isTransient, noteWhetherRun } from './session-errors.js'
 
 /** How long a connection may take to be done with a query whose caller has an error for it already. */
 const SETTLE_MS = 1_000
 
+/** A query that runs on a released client: its user's own; as good as over; or cut off, because its caller has gone. */
+type Unfinished = 'await' | 'expect' | 'cancel'
+
 export class Clients {
   /** Emits pg's events; its options are read when they are needed, as pg-pool does. */
   readonly #pool: PoolBase
-  readonly #onQueryError: 'keep' | 'destroy'
+  readonly #options: ResolvedPoolOptions
   readonly #clock: Clock
+  readonly #all = new Set<Connection>()
+  readonly #retries: RetryBudget
+  readonly #health: Health
   #lost = 0
   #leftInTransaction = 0
+  #retried = 0
   readonly connections: ResourcePool<Connection>
   readonly events: Events<PoolEvent> = new Events()
 
-  constructor(pool: PoolBase, { engine, clock, onQueryError }: ResolvedPoolOptions) {
+  constructor(pool: PoolBase, options: ResolvedPoolOptions) {
+    const { engine, clock, health } = options
     this.#pool = pool
-    this.#onQueryError = onQueryError
+    this.#options = options
     this.#clock = clock
+    this.#retries = new RetryBudget(clock)
     this.connections = new ResourcePool<Connection>({
       ...engine,
       factory: {
         create: ({ signal }) => this.#open(signal),
         destroy: (connection, { force }) => this.#close(connection, force),
+        isTransient,
+        ...(health && { validate: (connection, { signal }) => this.#health.isAlive(connection, signal) }),
       },
     })
+    const retire = (connection: Connection): void => this.connections.retire(connection)
+    this.#health = new Health({ name: engine.name ?? '', pool, clock, connections: this.#all, retire }, health)
     this.connections.observe(event => this.events.emit(event))
   }
 
   stats(): PoolStats {
-    return { ...this.connections.stats(), lost: this.#lost, leftInTransaction: this.#leftInTransaction }
+    const own = { lost: this.#lost, leftInTransaction: this.#leftInTransaction, retried: this.#retried }
+    return { ...this.connections.stats(), ...own }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
   async checkOut(options?: AcquireOptions): Promise<ClientLike> {
-    const lease = this.connections.tryAcquire() ?? (await this.#acquire(options))
-    this.#lend(lease)
+    const acquirer = this.#options.tracesAcquirers ? noteAcquirer() : undefined
+    const idle = this.connections.tryAcquire()
+    const lease = idle && this.#health.isFresh(idle.value) ? idle : await this.#take(idle, options)
+    this.#lend(lease, acquirer)
     if (lease.value.isNew) await this.#verify(lease.value)
     return lease.value.client
   }
 
-  /** Runs one query on a client that is its own meanwhile. */
+  /** Runs one query on a client that is its own meanwhile; on another if it has not run on the first. */
   async run(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult> {
-    const lease = this.connections.tryAcquire() ?? (await this.#acquire({ signal }))
-    this.#lend(lease)
-    if (lease.value.isNew) await this.#verify(lease.value)
+    const acquirer = this.#options.tracesAcquirers ? noteAcquirer() : undefined
+    this.#retries.count()
+    for (let isFirst = true; ; isFirst = false) {
+      const idle = this.connections.tryAcquire()
+      const lease = idle && this.#health.isFresh(idle.value) ? idle : await this.#take(idle, { signal })
+      this.#lend(lease, acquirer)
+      if (lease.value.isNew) await this.#verify(lease.value)
+      try {
+        const result = await dispatch(lease.value.client, query, values, signal)
+        this.#release(lease)
+        return result
+      } catch (error) {
+        this.#releaseFailed(lease, error, signal)
+        const isAgain = isFirst && hasNotRun(error) && !isSubmittable(query) && this.#retries.take()
+        if (!isAgain) throw traced(error)
+        this.#retried++
+      }
+    }
+  }
+
+  /** Runs one query as pg does, on a client that the application's own way of connecting has got. */
+  async runOn(
+    client: ClientLike,
+    query: Query,
+    values: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<QueryResult> {
     try {
-      const result = await dispatch(lease.value.client, query, values, signal)
-      this.#release(lease)
+      const result = await dispatch(client, query, values, signal)
+      client.release()
       return result
     } catch (error) {
-      this.#releaseFailed(lease, error)
+      // It may be wrapped, so no more is known of it than what the error says.
+      client.release(this.#isFatal(error) || hasLeft(error, signal) ? (error as Error) : undefined)
       throw traced(error)
+    }
+  }
+
+  /** Resolves with a connection that is not known to be lost; those that are, are closed on the way. */
+  async #take(idle: Lease<Connection> | undefined, options: AcquireOptions | undefined): Promise<Lease<Connection>> {
+    for (let lease = idle; ; lease = this.connections.tryAcquire()) {
+      lease ??= await this.#acquire(options)
+      if (await this.#health.look(lease.value)) return lease
+      lease.retire()
     }
   }
 
@@ -80,10 +143,12 @@ export class Clients {
     }
   }
 
-  #lend(lease: Lease<Connection>): void {
+  #lend(lease: Lease<Connection>, acquirer: Acquirer | undefined): void {
     const connection = lease.value
     const { client } = connection
     connection.lease = lease
+    connection.acquirer = acquirer
+    this.#health.watch()
     client.release = error => this.#release(lease, error)
     if (this.#pool.options.allowExitOnIdle) keepAlive(client, true)
     try {
@@ -113,53 +178,74 @@ export class Clients {
     })
   }
 
-  /** @param settleMs longest wait for a query that still runs; by default the user's business, as in pg. */
-  #release(lease: Lease<Connection>, error?: Error | boolean, settleMs = Number.POSITIVE_INFINITY): void {
+  /** @param unfinished what to do about a query that still runs; by default it is the user's business, as in pg. */
+  #release(lease: Lease<Connection>, error?: Error | boolean, unfinished: Unfinished = 'await'): void {
     const connection = lease.value
     if (connection.lease !== lease) throw usage('POOL_LEASE_RELEASED', RELEASED_TWICE)
     connection.lease = undefined
     connection.listen()
+    countUse(connection.client)
     try {
       this.#pool.emit('release', error, connection.client)
     } finally {
       if (error || !connection.isUsable) lease.retire()
       else if (isAtRest(connection.client)) this.#putBack(lease)
-      else void this.#restore(lease, settleMs)
+      else void this.#restore(lease, unfinished)
     }
   }
 
-  #releaseFailed(lease: Lease<Connection>, error: unknown): void {
-    const connection = lease.value
-    const isBroken = this.#onQueryError === 'destroy' || endsSession(error) || !connection.isUsable
-    this.#release(lease, isBroken ? (error as Error) : undefined, SETTLE_MS)
+  #releaseFailed(lease: Lease<Connection>, error: unknown, signal: AbortSignal | undefined): void {
+    const { isUsable } = lease.value
+    if (error !== signal?.reason) noteWhetherRun(error, isQueryTimeout(error) || !isUsable)
+    const isBroken = this.#isFatal(error) || !isUsable
+    this.#release(lease, isBroken ? (error as Error) : undefined, hasLeft(error, signal) ? 'cancel' : 'expect')
   }
 
-  async #restore(lease: Lease<Connection>, settleMs: number): Promise<void> {
+  #isFatal(error: unknown): boolean {
+    return this.#options.onQueryError === 'destroy' || endsSession(error)
+  }
+
+  async #restore(lease: Lease<Connection>, unfinished: Unfinished): Promise<void> {
     const { client } = lease.value
-    if (!(await settle(client, settleMs, this.#clock))) return lease.retire()
+    if (!(await this.#settle(client, unfinished))) {
+      lease.value.abandon()
+      return lease.retire()
+    }
     if (isInTransaction(client)) {
       const rolledBack = await rollBack(client, this.#clock)
       this.#leftInTransaction++
-      this.events.emit({ type: 'transaction-left-open', pool: this.connections.name, rolledBack })
+      const acquiredAt = framesOf(lease.value.acquirer)
+      this.events.emit({ type: 'transaction-left-open', pool: this.connections.name, rolledBack, acquiredAt })
       if (!rolledBack) return lease.retire()
     }
     this.#putBack(lease)
   }
 
+  #settle(client: ClientLike, unfinished: Unfinished): Promise<boolean> {
+    if (unfinished === 'cancel') return cancelQuery(client, this.#stream, SETTLE_MS, this.#clock)
+    return settle(client, unfinished === 'await' ? Number.POSITIVE_INFINITY : SETTLE_MS, this.#clock)
+  }
+
   #putBack(lease: Lease<Connection>): void {
-    this.#idle(lease.value.client)
+    this.#idle(lease.value)
     lease.release()
   }
 
-  #idle(client: ClientLike): void {
-    if (this.#pool.options.allowExitOnIdle) keepAlive(client, false)
+  #idle(connection: Connection): void {
+    connection.restsSince = this.#clock.coarse()
+    if (this.#pool.options.allowExitOnIdle) keepAlive(connection.client, false)
+  }
+
+  get #stream(): unknown {
+    return (this.#pool.options as { stream?: unknown }).stream
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
-    const { Client, options } = this.#pool
-    const { onConnect } = options
+    const { Client, options: clientOptions } = this.#pool
+    const { onConnect } = clientOptions
     const onLost = (connection: Connection, error: Error | undefined): void => this.#lose(connection, error)
-    const connection = await openConnection({ Client, clientOptions: options, onConnect, onLost }, signal)
+    const connection = await openConnection({ Client, clientOptions, onConnect, onLost }, signal)
+    this.#all.add(connection)
     try {
       this.#pool.emit('connect', connection.client)
     } catch (error) {
@@ -167,13 +253,13 @@ export class Clients {
       throw error
     }
     // It may go to rest at once, if its caller has been served otherwise.
-    this.#idle(connection.client)
+    this.#idle(connection)
     return connection
   }
 
   async #close(connection: Connection, force: boolean): Promise<void> {
-    connection.isLost = true
-    await closeClient(connection.client, force, this.#clock)
+    this.#all.delete(connection)
+    await closeConnection(connection, { clock: this.#clock, force, stream: this.#stream })
     this.#pool.emit('remove', connection.client)
   }
 
@@ -184,8 +270,14 @@ export class Clients {
     if (!inUse) this.connections.retire(connection)
     if (!error) return
     this.#lost++
-    this.events.emit({ type: 'connection-lost', pool: this.connections.name, inUse, error })
+    const who = { processId: processIdOf(client), acquiredAt: inUse ? framesOf(connection.acquirer) : undefined }
+    this.events.emit({ type: 'connection-lost', pool: this.connections.name, inUse, error, ...who })
     if (inUse || this.#pool.listenerCount('error') === 0) return
     this.#pool.emit('error', Object.assign(error, { client }), client)
   }
+}
+
+/** Tells whether the caller has not waited for the end of its query. */
+function hasLeft(error: unknown, signal: AbortSignal | undefined): boolean {
+  return isQueryTimeout(error) || (signal?.aborted === true && error === signal.reason)
 }

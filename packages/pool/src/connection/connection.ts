@@ -1,7 +1,8 @@
 /** One connection of the pool: a client that keeps its identity, and what the pool knows of it. */
 
-import { type ClientLike, isQueryable } from '../driver.js'
+import { type ClientLike, destroySocket, isQueryable } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
+import type { Acquirer } from './acquirer.js'
 
 export class Connection {
   readonly client: ClientLike
@@ -9,6 +10,10 @@ export class Connection {
   lease: Lease<Connection> | undefined = undefined
   /** False once the application has had the client. */
   isNew = true
+  /** Who has it, where that is noted. */
+  acquirer: Acquirer | undefined = undefined
+  /** When it was last put to rest, by the coarse clock. */
+  restsSince = 0
   /** Its socket or its backend is gone. */
   isLost = false
   readonly #lose: (error?: Error) => void
@@ -27,6 +32,12 @@ export class Connection {
 
   get isUsable(): boolean {
     return !this.isLost && isQueryable(this.client)
+  }
+
+  /** Closes the socket for good; that is no loss to be reported. */
+  abandon(): void {
+    this.isLost = true
+    destroySocket(this.client)
   }
 
   /** Listens for errors, unless it does already: an unheard one ends the process, and users remove all listeners. */

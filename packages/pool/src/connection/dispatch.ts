@@ -1,5 +1,6 @@
 /** One query on a client that is its own while it runs: whatever form it has, it ends once. */
 
+import { AsyncResource } from 'node:async_hooks'
 import type { ClientLike, QueryResult, Submittable } from '../driver.js'
 
 /** All that pg takes for a query, and the answer to a mistake. */
@@ -11,6 +12,7 @@ interface CallbackClient {
 
 interface CallbackQuery extends Submittable {
   callback?: ((error: Error | null, result?: QueryResult) => void) | undefined
+  emit?: (...event: unknown[]) => boolean
 }
 
 /**
@@ -42,7 +44,8 @@ export function dispatch(
   })
 }
 
-function isSubmittable(query: Query): query is CallbackQuery {
+/** Tells whether it is a query of the application's own making, which takes the server's messages itself. */
+export function isSubmittable(query: Query): query is CallbackQuery {
   return typeof (query as Partial<Submittable> | null | undefined)?.submit === 'function'
 }
 
@@ -52,13 +55,16 @@ function watch(
   query: CallbackQuery,
   done: (error?: Error | null, result?: QueryResult) => void,
 ): void {
-  const { callback } = query
+  // Its callback and its events belong to the caller, in whose context they run, not in that of the socket.
+  const caller = new AsyncResource('breakwater.Query')
+  const { callback, emit } = query
   if (callback) {
     query.callback = (error, result) => {
       done(error, result)
-      callback(error, result)
+      caller.runInAsyncScope(callback, query, error, result)
     }
   }
+  if (emit) query.emit = (...event) => caller.runInAsyncScope(emit, query, ...event)
   const over = (): void => {
     client.off('drain', over)
     client.off('end', over)

@@ -28,7 +28,7 @@ export async function rollBack(client: ClientLike, clock: Clock): Promise<boolea
 }
 
 /** Resolves when the client has nothing more to do, or is no more. */
-function over(client: ClientLike): Promise<void> {
+export function over(client: ClientLike): Promise<void> {
   return new Promise(resolve => {
     const done = (): void => {
       client.off('drain', done)
@@ -40,7 +40,11 @@ function over(client: ClientLike): Promise<void> {
   })
 }
 
-/** Resolves when `work` has settled or the time is up: what counts is the client's state then. */
-async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
-  await new Deadline(clock, ms).race(work, () => undefined).catch(() => undefined)
+/** Resolves when `work` has settled, or with false when the time is up: what counts is the client's state then. */
+export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+  const settled = work.then(
+    () => true,
+    () => true,
+  )
+  return new Deadline(clock, ms).race(settled, () => undefined).catch(() => false)
 }

@@ -26,95 +26,126 @@
  * 2. `idle + checking + leased + opening <= max`, because a slot is opened before the factory is called, in the same
  *    tick in which the limit was compared. No await stands between a decision and the state that it changes: every
  *    method here that has one re-reads the slot's state behind it.
- * 3. One failed creation rejects one caller, the oldest, with the factory's own error; the rest wait on. After a failure
- *    one creation runs at a time, spaced by a back-off that all callers share, so that a server that is down meets one
- *    attempt now and then, however many callers there are.
+ * 3. One failed creation rejects one caller, the oldest, with the factory's own error; the rest wait on. It rejects
+ *    nobody if the pool has worked before and the factory says that the fault will pass. After a failure one creation runs
+ *    at a time, spaced by a back-off that all callers share, so that a server that is down meets one attempt now and then,
+ *    however many callers there are; after a success the others follow at once.
  * 4. Nothing is lost. A creation may be given up (time-out, stop), but what it makes afterwards is destroyed, and a stop
  *    waits for it. A slot leaves the pool by `#drop` alone, and its resource is destroyed once.
+ *
+ * A resource that has reached its lifetime is replaced before it goes, if the pool is at work and there is room for both:
+ * the replacement is a creation like any other, and when it has ended, made or failed, the old one goes as soon as it is
+ * free. When `max` was lowered, nothing is opened until what is above it is gone: idle at once, leased when released.
  *
  * Stopping has three phases: open, draining (no new callers, those that wait are still served, what nobody waits for is
  * destroyed), stopped (the rest is rejected, taken away, given up). A stop that hangs on a caller who never releases is
  * ended by its deadline; a lease whose slot was taken away may still be released, which then does nothing.
  *
- * Who keeps what: `Store` the slots (over generic-pool), `Pending` the callers, `Backoff` the spacing of creations,
- * `Evictor` the ages, `Creation` one call of the factory. Only this file knows more than one of them.
+ * Who keeps what: `Store` the slots (over generic-pool), `Admission` the callers (`Pending` their order, `Shedding` the
+ * measure of their wait), `Backoff` the spacing of creations, `Creation` one call of the factory, `Evictor` the ages,
+ * `Leaks` who has had a lease for too long, `Endings` what is on its way out. Only this file sees them all.
  */
 
 import { AsyncResource } from 'node:async_hooks'
-import { type BreakwaterError, type Clock, Deadline, Events } from '@breakwater/kernel'
+import type { Clock } from '@breakwater/kernel'
+import { Admission } from './admission.js'
 import { Backoff } from './backoff.js'
-import { Creation, call } from './creation.js'
-import { acquireTimeout, createTimeout, destroyTimeout, saturated, stopping } from './errors.js'
-import { Evictor } from './evictor.js'
+import { Creation } from './creation.js'
+import { Endings } from './endings.js'
+import { acquireTimeout, createTimeout, stopping } from './errors.js'
+import { Evictor, isExpired, lifetimeMs } from './evictor.js'
 import { Gate } from './gate.js'
+import { type Acquirer, Leaks } from './leaks.js'
 import { type Lease, SlotLease } from './lease.js'
-import type { ResolvedOptions } from './options.js'
-import { Pending } from './pending.js'
+import { isTransient, type ResolvedOptions, type Size } from './options.js'
 import type { RetireReason, Slot } from './slot.js'
-import { Counters, type ResourcePoolEvent, type ResourcePoolStats } from './stats.js'
+import { Report, type ResourcePoolState, type ResourcePoolStats } from './stats.js'
 import { Store } from './store.js'
-import { isValid } from './validation.js'
+import { isStale, isValid } from './validation.js'
 
 export class Engine<T> {
   readonly #options: ResolvedOptions<T>
+  /** `max` and `min` as they are now. */
+  readonly #size: Required<Size>
   readonly #clock: Clock
   readonly #store: Store<T>
   /** Every slot that is not closed. */
   readonly #slots = new Set<Slot<T>>()
-  readonly #pending: Pending<Lease<T>>
+  readonly #admission: Admission<Lease<T>>
   readonly #backoff: Backoff
   readonly #evictor: Evictor<T>
-  readonly #counters = new Counters()
+  /** Undefined when nobody asked for it, so that it costs nothing. */
+  readonly #leaks: Leaks<T> | undefined
+  readonly #endings: Endings
   /** A creation runs in the context in which the pool was made, not in that of the caller who happened to start it. */
   readonly #context = new AsyncResource('breakwater.ResourcePool')
   #phase: 'open' | 'draining' | 'stopped' = 'open'
   #keepsMin = false
   #opening = 0
   #checking = 0
-  /** Resources being destroyed, and given-up creations that have not settled. */
-  readonly #endings = new Set<Promise<void>>()
-  readonly events: Events<ResourcePoolEvent> = new Events()
+  readonly report: Report
   /** Opens when the pool is draining and nobody waits or has a lease. */
   readonly unused: Gate = new Gate()
 
   constructor(options: ResolvedOptions<T>) {
-    const { clock, random } = options
+    const { name, clock, random, max, min, idleTimeoutMs, leakWarningAfterMs } = options
     this.#options = options
+    this.#size = { max, min }
     this.#clock = clock
+    this.report = new Report(name)
+    this.#endings = new Endings(options, error => this.report.destroyFailed(error))
     this.#store = new Store(slot => {
       if (slot.retired) this.#destroy(slot.value, slot.retired)
     })
-    this.#pending = new Pending(clock, {
+    this.#admission = new Admission(options, this.report, {
+      state: () => this.state(),
       timedOut: waitedMs => this.#timedOut(waitedMs),
-      aborted: () => this.#aborted(),
+      aborted: () => this.#moveOn(),
     })
     this.#backoff = new Backoff(clock, random, () => this.#moveOn())
-    this.#evictor = new Evictor(clock, options, this.#store, (slot, reason) => this.#evict(slot, reason))
+    this.#evictor = new Evictor(clock, idleTimeoutMs, this.#size, this.#store, (slot, reason) =>
+      this.#evict(slot, reason),
+    )
+    if (leakWarningAfterMs === Number.POSITIVE_INFINITY) return
+    this.#leaks = new Leaks(clock, leakWarningAfterMs, this.#slots, (...leak) => this.#leaked(...leak))
   }
 
   // Callers
 
   /** Leases an idle resource at once, if there is one that needs no validation and nobody waits for it. */
   lease(): Lease<T> | undefined {
-    if (this.#phase !== 'open' || this.#pending.size > 0) return undefined
+    if (this.#phase !== 'open' || this.#admission.pending > 0) return undefined
     const slot = this.#store.peek()
-    if (!slot || this.#isStale(slot)) return undefined
+    if (!slot || isStale(this.#options, slot)) return undefined
     this.#store.take()
-    return this.#lend(slot)
+    return this.#lend(slot, this.#leaks?.trace())
   }
 
-  /** Queues a caller. */
+  /** Queues a caller, or refuses it. */
   wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Lease<T>> {
-    if (this.#phase !== 'open') return this.#refuse(stopping(this.stats()))
-    if (this.#isSaturated()) return this.#refuse(saturated(this.stats()))
-    const served = this.#pending.wait(timeoutMs, signal)
+    if (this.#phase !== 'open') return this.#admission.refuse(stopping(this.state()))
+    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks?.trace())
     this.#moveOn()
     return served
   }
 
-  #lend(slot: Slot<T>): Lease<T> {
+  /** Resources on their way to callers, or soon to be; none while creations fail. */
+  get #coming(): number {
+    const room = this.#backoff.failures === 0 ? Math.max(0, this.#size.max - this.#store.size) : 0
+    return this.#opening + this.#checking + room
+  }
+
+  /** There must be one who waits. */
+  #serve(slot: Slot<T>): void {
+    const caller = this.#admission.next()
+    caller.resolve(this.#lend(slot, caller.acquirer))
+  }
+
+  #lend(slot: Slot<T>, acquirer: Acquirer | undefined): Lease<T> {
     slot.state = 'leased'
-    this.#counters.acquired++
+    slot.leasedAt = this.#clock.coarse()
+    this.report.counters.acquired++
+    this.#leaks?.watch(slot, acquirer)
     return new SlotLease(slot, this.#giveBack)
   }
 
@@ -123,71 +154,69 @@ export class Engine<T> {
     if (slot.state === 'closed') return
     slot.uses++
     slot.retired ??= reason
+    this.#admission.used(this.#clock.coarse() - slot.leasedAt)
     this.#settle(slot)
     this.#moveOn()
   }
 
-  #refuse(error: BreakwaterError): Promise<never> {
-    this.#counters.acquireRejected++
-    return Promise.reject(error)
-  }
-
   #timedOut(elapsedMs: number): unknown {
-    this.#counters.acquireTimedOut++
-    this.events.emit({ type: 'acquire-timed-out', pool: this.#options.name, elapsedMs })
     const error = acquireTimeout(elapsedMs, this.stats(), this.#backoff.lastError)
     this.#moveOn()
     return error
-  }
-
-  #aborted(): void {
-    this.#counters.acquireAborted++
-    this.#moveOn()
-  }
-
-  #isSaturated(): boolean {
-    if (this.#store.size < this.#options.max && this.#backoff.allows(this.#opening)) return false
-    return this.#pending.size - this.#opening - this.#checking >= this.#options.maxPending
   }
 
   // What every event ends with
 
   /** Moves callers and slots on as far as they go; finds nothing to do when called once too often. */
   #moveOn(): void {
-    while (this.#pending.size > this.#checking && this.#store.idle > 0) {
+    while (this.#admission.pending > this.#checking && this.#store.idle > 0) {
       const slot = this.#store.take() as Slot<T>
-      if (this.#isStale(slot)) void this.#check(slot)
-      else this.#pending.serve(this.#lend(slot))
+      if (isStale(this.#options, slot)) void this.#check(slot)
+      else this.#serve(slot)
     }
-    while (this.#wantsMore() && this.#backoff.allows(this.#opening)) this.#open()
-    if (this.#wantsMore() && this.#opening === 0) this.#backoff.arm(this.#pending.size > 0)
-    if (this.#phase !== 'open' && this.#pending.size === 0 && this.#leased === 0) this.unused.open()
+    while (this.#wantsMore() && this.#mayOpen()) this.#open()
+    if (this.#wantsMore() && this.#opening === 0) this.#backoff.arm(this.#admission.pending > 0)
+    if (this.#phase !== 'open' && this.#admission.pending === 0 && this.#leased === 0) this.unused.open()
   }
 
   #wantsMore(): boolean {
-    if (this.#store.size >= this.#options.max || this.#phase === 'stopped') return false
-    if (this.#pending.size > this.#opening + this.#checking) return true
-    return this.#keepsMin && this.#phase === 'open' && this.#store.size < this.#options.min
+    if (this.#store.size >= this.#size.max || this.#phase === 'stopped') return false
+    if (this.#admission.pending > this.#opening + this.#checking) return true
+    return this.#keepsMin && this.#phase === 'open' && this.#store.size < this.#size.min
+  }
+
+  #mayOpen(): boolean {
+    return this.#opening < this.#options.maxCreating && this.#backoff.allows(this.#opening)
   }
 
   /** For a slot that has just become free: to the oldest caller, to rest, or away. */
   #settle(slot: Slot<T>): void {
-    slot.retired ??= this.#isWornOut(slot) ? 'lifetime' : undefined
+    const isDue = !slot.isReplaced && isExpired(slot, this.#clock)
+    slot.retired ??= this.#reasonToGo(slot, isDue)
+    slot.isReplaced ||= isDue
     if (slot.retired) this.#drop(slot)
-    else if (this.#pending.size > 0) this.#pending.serve(this.#lend(slot))
-    else if (this.#phase !== 'open') this.#retire(slot, 'drained')
+    else if (this.#admission.pending > 0) this.#serve(slot)
     else {
       slot.idleSince = this.#clock.coarse()
       this.#store.put(slot)
       this.#evictor.arm(slot)
     }
+    // Last, because the factory's code may do anything to the pool.
+    if (isDue && !slot.retired) this.#open(slot)
   }
 
-  #isWornOut(slot: Slot<T>): boolean {
-    const { maxUses, maxLifetimeMs } = this.#options
-    if (slot.uses >= maxUses) return true
-    // Infinity is asked first, because the clock costs more than all the rest of a release.
-    return maxLifetimeMs < Number.POSITIVE_INFINITY && this.#clock.now() >= slot.createdAt + maxLifetimeMs
+  #reasonToGo(slot: Slot<T>, isDue: boolean): RetireReason | undefined {
+    if (this.#store.size > this.#size.max) return 'surplus'
+    if (slot.uses >= this.#options.maxUses || (isDue && !this.#isReplaceable(slot))) return 'lifetime'
+    return this.#phase !== 'open' && this.#admission.pending === 0 ? 'drained' : undefined
+  }
+
+  /** Tells whether an expired resource would be missed, and there is room for its replacement beside it. */
+  #isReplaceable({ state }: Slot<T>): boolean {
+    const { max, min } = this.#size
+    const isAtWork = this.#admission.pending > 0 || this.#leased > (state === 'idle' ? 0 : 1)
+    const isMissed = isAtWork || (this.#keepsMin && this.#store.size <= min)
+    return isMissed && this.#phase === 'open' && this.#store.size < max && this.#mayOpen()
   }
 
   // Creations
@@ -198,9 +227,10 @@ export class Engine<T> {
     this.#moveOn()
   }
 
-  #open(): void {
+  #open(replaces?: Slot<T>): void {
     // One tick: the slot counts before the factory's code runs, which may call back into the pool.
     const slot = this.#store.open()
+    slot.replaces = replaces
     this.#slots.add(slot)
     this.#opening++
     const { factory, createTimeoutMs } = this.#options
@@ -208,7 +238,7 @@ export class Engine<T> {
       slot.creation = new Creation(factory, createTimeoutMs, this.#clock, {
         made: (value, elapsedMs) => this.#made(slot, value, elapsedMs),
         failed: (error, elapsedMs) => this.#failed(slot, error, elapsedMs),
-        timedOut: () => createTimeout(createTimeoutMs, this.stats()),
+        timedOut: () => createTimeout(createTimeoutMs, this.state()),
         late: value => this.#destroy(value, 'surplus'),
       })
     })
@@ -218,35 +248,35 @@ export class Engine<T> {
     this.#opening--
     slot.creation = undefined
     slot.value = value
-    slot.createdAt = this.#clock.now()
+    slot.expiresAt = this.#clock.now() + lifetimeMs(this.#options)
     this.#backoff.succeeded()
-    this.#counters.created++
-    this.events.emit({ type: 'created', pool: this.#options.name, elapsedMs })
+    this.report.created(elapsedMs)
     this.#settle(slot)
+    this.#relieve(slot)
     this.#moveOn()
   }
 
   #failed(slot: Slot<T>, error: unknown, elapsedMs: number): void {
     this.#giveUp(slot, error)
     this.#backoff.failed(error)
-    this.#counters.createFailed++
-    this.events.emit({ type: 'create-failed', pool: this.#options.name, elapsedMs, error })
-    this.#pending.fail(error)
+    this.report.createFailed(elapsedMs, error)
+    // Who has set no bound to its wait must hear of it: it would wait for as long as the server is away.
+    const isWaitedOut = this.#admission.isBounded && this.report.counters.created > 0
+    if (!isWaitedOut || !isTransient(this.#options.factory, error)) this.#admission.fail(error)
     this.#moveOn()
   }
 
   #giveUp(slot: Slot<T>, reason: unknown): void {
     this.#opening--
     slot.creation?.abandon(reason)
-    if (slot.creation) this.#await(slot.creation.settled)
+    if (slot.creation) this.#endings.await(slot.creation.settled)
     this.#drop(slot)
+    this.#relieve(slot)
   }
 
-  // Validation
-
-  #isStale(slot: Slot<T>): boolean {
-    const { factory, validateAfterIdleMs } = this.#options
-    return factory.validate !== undefined && this.#clock.coarse() - slot.idleSince > validateAfterIdleMs
+  /** The replacement has come, or has not: what it was to replace goes. */
+  #relieve({ replaces }: Slot<T>): void {
+    if (replaces && this.#slots.has(replaces)) this.#retireWhenFree(replaces, 'lifetime')
   }
 
   async #check(slot: Slot<T>): Promise<void> {
@@ -266,15 +296,38 @@ export class Engine<T> {
   retire(value: T, reason: RetireReason): void {
     for (const slot of this.#slots) {
       if (slot.value !== value || slot.state === 'opening') continue
-      slot.retired ??= reason
-      if (slot.state === 'idle') this.#drop(slot)
+      this.#retireWhenFree(slot, reason)
       this.#moveOn()
       return
     }
   }
 
+  #retireWhenFree(slot: Slot<T>, reason: RetireReason): void {
+    slot.retired ??= reason
+    if (slot.state === 'idle') this.#drop(slot)
+  }
+
   #evict(slot: Slot<T>, reason: RetireReason): void {
-    this.#retire(slot, reason)
+    slot.isReplaced = reason === 'lifetime' && this.#isReplaceable(slot)
+    if (slot.isReplaced) this.#open(slot)
+    else this.#retire(slot, reason)
+    this.#moveOn()
+  }
+
+  #leaked(slot: Slot<T>, heldMs: number, acquiredAt: string): void {
+    const reclaimed = this.#options.reclaimLeaked
+    if (reclaimed) this.#retire(slot, 'leaked')
+    this.report.leaked(heldMs, acquiredAt, reclaimed)
+    this.#moveOn()
+  }
+
+  resize({ max, min }: Required<Size>): void {
+    this.#size.max = max
+    this.#size.min = min
+    for (const slot of this.#store.idleSlots()) {
+      if (this.#store.size > max) this.#retire(slot, 'surplus')
+      else this.#evictor.arm(slot)
+    }
     this.#moveOn()
   }
 
@@ -285,25 +338,14 @@ export class Engine<T> {
 
   /** The only way out; the store calls `#destroy` for what has a resource. */
   #drop(slot: Slot<T>): void {
-    this.#slots.delete(slot)
-    this.#store.remove(slot)
+    // A listener of the retirement before may have been quicker.
+    if (this.#slots.delete(slot)) this.#store.remove(slot)
   }
 
   #destroy(value: T, reason: RetireReason): void {
-    this.#counters.retired[reason]++
-    this.events.emit({ type: 'retired', pool: this.#options.name, reason })
-    const force = this.#phase === 'stopped'
-    const destroyed = call(() => this.#options.factory.destroy(value, { reason, force }))
-    this.#await(destroyed.catch(error => this.#destroyFailed(error)))
-  }
-
-  #destroyFailed(error: unknown): void {
-    this.events.emit({ type: 'destroy-failed', pool: this.#options.name, error })
-  }
-
-  #await(ending: Promise<void>): void {
-    this.#endings.add(ending)
-    void ending.then(() => this.#endings.delete(ending))
+    this.report.retired(reason)
+    const force = this.#phase === 'stopped' || reason === 'leaked'
+    this.#endings.destroy(() => this.#options.factory.destroy(value, { reason, force }))
   }
 
   /** Refuses callers from now on, and destroys what nobody waits for. */
@@ -318,13 +360,10 @@ export class Engine<T> {
   /** Rejects those who wait, and takes away what is leased. */
   forceStop(): void {
     if (this.#phase === 'stopped') return
-    const stats = this.stats()
+    const state = this.state()
     this.#phase = 'stopped'
-    const { pending, leased, creating } = stats
-    if (pending + leased + creating > 0) {
-      this.events.emit({ type: 'stop-forced', pool: this.#options.name, pending, leased, creating })
-    }
-    this.#pending.failAll(stopping(stats))
+    this.report.stopForced(state)
+    this.#admission.failAll(stopping(state))
     for (const slot of this.#slots) {
       if (slot.state !== 'opening') this.#retire(slot, slot.state === 'leased' ? 'leaked' : 'drained')
     }
@@ -335,38 +374,22 @@ export class Engine<T> {
   async finishStop(): Promise<void> {
     this.#phase = 'stopped'
     this.#backoff.stop()
-    for (const slot of this.#slots) this.#giveUp(slot, stopping(this.stats()))
-    const deadline = new Deadline(this.#clock, this.#options.destroyTimeoutMs)
-    const ended = async (): Promise<void> => {
-      while (this.#endings.size > 0) await Promise.all(this.#endings)
-    }
-    await deadline
-      .race(ended(), () => destroyTimeout(deadline.elapsedMs, this.#options.name, this.#endings.size))
-      .catch(error => this.#destroyFailed(error))
+    this.#leaks?.stop()
+    for (const slot of this.#slots) this.#giveUp(slot, stopping(this.state()))
+    await this.#endings.finish()
+  }
+
+  /** What `stats` tells about the present, which costs little: for errors, of which there may be many. */
+  state(): ResourcePoolState {
+    const { max, min } = this.#size
+    const { name } = this.#options
+    const { pending } = this.#admission
+    return { name, idle: this.#store.idle, leased: this.#leased, creating: this.#opening, pending, min, max }
   }
 
   stats(): ResourcePoolStats {
-    const { name, min, max } = this.#options
-    const { retired, ...counters } = this.#counters
-    return {
-      name,
-      idle: this.#store.idle,
-      leased: this.#leased,
-      creating: this.#opening,
-      expired: this.#expired,
-      pending: this.#pending.size,
-      min,
-      max,
-      ...counters,
-      retired: { ...retired },
-    }
-  }
-
-  get #expired(): number {
-    const { maxLifetimeMs } = this.#options
-    if (maxLifetimeMs === Number.POSITIVE_INFINITY) return 0
-    const bornBefore = this.#clock.now() - maxLifetimeMs
-    return [...this.#slots].filter(({ state, createdAt }) => state === 'leased' && createdAt <= bornBefore).length
+    const expired = [...this.#slots].filter(slot => slot.state === 'leased' && isExpired(slot, this.#clock)).length
+    return { ...this.state(), expired, ...this.report.counters.read() }
   }
 
   get #leased(): number {

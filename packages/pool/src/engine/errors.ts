@@ -1,7 +1,7 @@
 /** The pool's own errors: each says what, after how long, in which state, and what to do. */
 
 import { BreakwaterError } from '@breakwater/kernel'
-import type { ResourcePoolStats } from './stats.js'
+import type { ResourcePoolState, ResourcePoolStats } from './stats.js'
 
 /** No resource came in time: kind `timeout`, code `POOL_ACQUIRE_TIMEOUT`, `cause` the last error of the factory. */
 export class AcquireTimeoutError extends BreakwaterError {
@@ -20,22 +20,38 @@ export function acquireTimeout(elapsedMs: number, stats: ResourcePoolStats, caus
   return new AcquireTimeoutError(message, { cause, elapsedMs, stats })
 }
 
-export function createTimeout(elapsedMs: number, stats: ResourcePoolStats): BreakwaterError {
+export function createTimeout(elapsedMs: number, stats: ResourcePoolState): BreakwaterError {
   const message = `pool "${stats.name}": the factory made nothing in ${elapsedMs} ms ${inBrackets(stats)}`
   return new BreakwaterError('timeout', 'POOL_CREATE_TIMEOUT', message, { elapsedMs })
 }
 
-export function saturated(stats: ResourcePoolStats): BreakwaterError {
-  const message = `pool "${stats.name}": too many callers wait already ${inBrackets(stats)}; try again later`
-  return new BreakwaterError('rejected', 'POOL_SATURATED', message)
+/** @param retryAfterMs undefined if nothing tells. */
+export function saturated(state: ResourcePoolState, retryAfterMs: number | undefined): BreakwaterError {
+  return overload('too many callers wait already', state, retryAfterMs)
 }
 
-export function stopping(stats: ResourcePoolStats): BreakwaterError {
+export function tooLate(state: ResourcePoolState, expectedMs: number, timeoutMs: number): BreakwaterError {
+  const what = `a resource is expected after ${Math.ceil(expectedMs)} ms, too late for a caller who waits ${timeoutMs} ms`
+  return overload(what, state, expectedMs - timeoutMs)
+}
+
+export function shed(state: ResourcePoolState, waitedMs: number, retryAfterMs: number | undefined): BreakwaterError {
+  const what = `rejected after ${Math.round(waitedMs)} ms, because the queue is slow and callers time out in it`
+  return overload(what, state, retryAfterMs)
+}
+
+function overload(what: string, state: ResourcePoolState, retryAfterMs: number | undefined): BreakwaterError {
+  const message = `pool "${state.name}": ${what} ${inBrackets(state)}; try again later`
+  const known = retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(retryAfterMs) }
+  return new BreakwaterError('rejected', 'POOL_SATURATED', message, known)
+}
+
+export function stopping(stats: ResourcePoolState): BreakwaterError {
   const message = `pool "${stats.name}" is stopping and takes no callers ${inBrackets(stats)}`
   return new BreakwaterError('rejected', 'POOL_STOPPING', message, { retryable: false })
 }
 
-export function drainTimeout(elapsedMs: number, stats: ResourcePoolStats): BreakwaterError {
+export function drainTimeout(elapsedMs: number, stats: ResourcePoolState): BreakwaterError {
   const message = `pool "${stats.name}": still in use after ${Math.round(elapsedMs)} ms of draining ${inBrackets(stats)}; dispose() ends what is left`
   return new BreakwaterError('timeout', 'POOL_DRAIN_TIMEOUT', message, { elapsedMs })
 }
@@ -45,7 +61,7 @@ export function destroyTimeout(elapsedMs: number, name: string, left: number): B
   return new BreakwaterError('timeout', 'POOL_DESTROY_TIMEOUT', message, { elapsedMs })
 }
 
-function inBrackets({ idle, leased, creating, pending, max }: ResourcePoolStats): string {
+function inBrackets({ idle, leased, creating, pending, max }: ResourcePoolState): string {
   return `(idle ${idle}, leased ${leased}, creating ${creating}, pending ${pending}, max ${max})`
 }
 

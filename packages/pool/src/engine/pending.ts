@@ -1,6 +1,7 @@
 /** Callers that wait, first come, first served. Each leaves exactly once: served, failed, timed out or aborted. */
 
 import type { Clock, Timer } from '@breakwater/kernel'
+import type { Acquirer } from './leaks.js'
 
 /** What the queue's owner is told, and asked. */
 export interface PendingHooks {
@@ -10,12 +11,23 @@ export interface PendingHooks {
   aborted(): void
 }
 
+/** One who waits. */
+export interface Caller<V> {
+  readonly resolve: (value: V) => void
+  readonly reject: (reason: unknown) => void
+  readonly since: number
+  /** The longest it waits; Infinity too if only its signal ends the wait. */
+  readonly patienceMs: number
+  readonly signal: AbortSignal | undefined
+  readonly acquirer: Acquirer | undefined
+}
+
 /** A doubly linked list, so that a caller leaves from the middle of a long queue as fast as from its head. */
 export class Pending<V> {
   readonly #clock: Clock
   readonly #hooks: PendingHooks
-  #oldest: Caller<V> | undefined
-  #newest: Caller<V> | undefined
+  #oldest: Node<V> | undefined
+  #newest: Node<V> | undefined
   #size = 0
 
   constructor(clock: Clock, hooks: PendingHooks) {
@@ -27,30 +39,44 @@ export class Pending<V> {
     return this.#size
   }
 
+  get oldest(): Caller<V> | undefined {
+    return this.#oldest
+  }
+
   /**
    * Queues a caller.
    * @param timeoutMs 0 to Infinity (never).
    * @param signal not aborted yet; its reason becomes the caller's error.
    */
-  wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<V> {
+  wait(timeoutMs: number, signal: AbortSignal | undefined, acquirer: Acquirer | undefined): Promise<V> {
+    const since = this.#clock.now()
     return new Promise((resolve, reject) => {
-      const caller: Caller<V> = { resolve, reject, older: this.#newest }
+      const caller: Node<V> = {
+        resolve,
+        reject,
+        since,
+        patienceMs: timeoutMs,
+        signal,
+        acquirer,
+        older: this.#newest,
+        newer: undefined,
+        timer: undefined,
+        onAbort: undefined,
+      }
       if (this.#newest) this.#newest.newer = caller
       else this.#oldest = caller
       this.#newest = caller
       this.#size++
 
       if (timeoutMs < Number.POSITIVE_INFINITY) {
-        const startedAt = this.#clock.now()
         const timedOut = () => {
           this.#remove(caller)
-          reject(this.#hooks.timedOut(this.#clock.now() - startedAt))
+          reject(this.#hooks.timedOut(this.#clock.now() - since))
         }
         // Someone waits for the answer: the process must not end before it.
         caller.timer = this.#clock.schedule(timeoutMs, timedOut, { keepAlive: true })
       }
       if (signal) {
-        caller.signal = signal
         caller.onAbort = () => {
           this.#remove(caller)
           reject(signal.reason)
@@ -61,27 +87,23 @@ export class Pending<V> {
     })
   }
 
-  /** Resolves the oldest caller; there must be one. */
-  serve(value: V): void {
-    this.#removeOldest()?.resolve(value)
+  /** Takes the oldest caller, if there is one, to be answered. */
+  take(): Caller<V> | undefined {
+    const caller = this.#oldest
+    if (caller) this.#remove(caller)
+    return caller
   }
 
   /** Rejects the oldest caller, if there is one. */
   fail(error: unknown): void {
-    this.#removeOldest()?.reject(error)
+    this.take()?.reject(error)
   }
 
   failAll(error: unknown): void {
     while (this.#size > 0) this.fail(error)
   }
 
-  #removeOldest(): Caller<V> | undefined {
-    const caller = this.#oldest
-    if (caller) this.#remove(caller)
-    return caller
-  }
-
-  #remove(caller: Caller<V>): void {
+  #remove(caller: Node<V>): void {
     if (caller.older) caller.older.newer = caller.newer
     else this.#oldest = caller.newer
     if (caller.newer) caller.newer.older = caller.older
@@ -92,12 +114,9 @@ export class Pending<V> {
   }
 }
 
-interface Caller<V> {
-  readonly resolve: (value: V) => void
-  readonly reject: (reason: unknown) => void
-  older: Caller<V> | undefined
-  newer?: Caller<V> | undefined
-  timer?: Timer
-  signal?: AbortSignal
-  onAbort?: () => void
+interface Node<V> extends Caller<V> {
+  older: Node<V> | undefined
+  newer: Node<V> | undefined
+  timer: Timer | undefined
+  onAbort: (() => void) | undefined
 }

@@ -88,8 +88,21 @@ const anyTime = [
   on(
     'create fails',
     world => world.creations,
-    (world, creation) => world.fail(creation),
+    (world, creation) => world.fail(creation, false),
   ),
+  on(
+    'create fails for now',
+    world => world.creations,
+    (world, creation) => world.fail(creation, true),
+  ),
+  fc
+    .tuple(fc.integer({ min: 1, max: 4 }), fc.nat({ max: 4 }))
+    .map(
+      ([max, min]) =>
+        new Step(`resize(${Math.min(min, max)} to ${max})`, world =>
+          world.pool.resize({ max, min: Math.min(min, max) }),
+        ),
+    ),
   on(
     'validate succeeds',
     world => world.validations,
@@ -100,6 +113,7 @@ const anyTime = [
     world => world.validations,
     (world, validation) => world.validate(validation, false),
   ),
+  fc.integer({ min: 1, max: 250 }).map(ms => new Step(`tick(${ms} ms)`, world => world.clock.advance(ms))),
   fc.integer({ min: 1, max: 250 }).map(ms => new Step(`tick(${ms} ms)`, world => world.clock.advance(ms))),
   fc.constant(new Step('init', world => world.call('init'))),
 ]
@@ -117,8 +131,8 @@ const commands = fc.oneof(
 
 it('keeps its promises under any order of events', async () => {
   const sequences = fc.commands([commands], { maxCommands: 80, size: 'max' })
-  const property = fc.asyncProperty(sequences, fc.boolean(), async (steps, factoryAnswers) => {
-    const world = new World()
+  const property = fc.asyncProperty(sequences, fc.boolean(), fc.boolean(), async (steps, factoryAnswers, reclaims) => {
+    const world = new World(reclaims)
     await fc.asyncModelRun(() => ({ model: {}, real: world }), steps)
     await world.finish(factoryAnswers)
   })

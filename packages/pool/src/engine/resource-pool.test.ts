@@ -143,7 +143,7 @@ describe('creations that fail', () => {
   })
 
   it('are spaced further and further, one at a time, however many callers wait', async () => {
-    const { pool, factory, clock } = setUp({ max: 10, acquireTimeout: '1h' })
+    const { pool, factory, clock } = setUp({ max: 10, maxCreating: 10, acquireTimeout: '1h' })
     const callers = Array.from({ length: 100 }, () => outcomeOf(pool.acquire()))
     expect(factory.creating).toBe(10)
     for (let i = 0; i < 10; i++) factory.fail(down)
@@ -292,6 +292,22 @@ describe('init', () => {
 })
 
 describe('options', () => {
+  it.each([
+    [{ shed: true }, /shed must be an object, or false/],
+    [{ shed: { target: -1 } }, /shed\.target must be a duration/],
+    [{ shed: { interval: '2 sec' } }, /shed\.interval must be a duration/],
+    [{ shed: { goal: 5 } }, /goal is not an option/],
+    [{ maxCreating: 0 }, /maxCreating must be/],
+    [{ lifetimeJitter: 1.1 }, /lifetimeJitter must be/],
+    [{ leakWarningAfter: -5 }, /leakWarningAfter must be/],
+    [{ reclaimLeaked: 'yes' }, /reclaimLeaked must be/],
+    [{ factory: { create: () => ({ id: 1 }), destroy() {}, isTransient: true } }, /isTransient must be a function/],
+  ])('are refused: %j', (options, message) => {
+    expect(() => setUp(options as object)).toThrow(
+      expect.objectContaining({ code: 'POOL_OPTIONS_INVALID', message: expect.stringMatching(message) }),
+    )
+  })
+
   it('are refused all at once', () => {
     const make = () =>
       new ResourcePool({ max: 0, min: -1, acquireTimeout: '5 sec', maxSize: 3, factory: {} } as unknown as {

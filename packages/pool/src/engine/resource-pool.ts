@@ -7,7 +7,7 @@ import { Deadline, type Managed } from '@breakwater/kernel'
 import { Engine } from './engine.js'
 import { drainTimeout } from './errors.js'
 import type { Lease } from './lease.js'
-import { type ResolvedOptions, type ResourcePoolOptions, resolveOptions } from './options.js'
+import { type ResolvedOptions, type ResourcePoolOptions, resolveOptions, resolveSize, type Size } from './options.js'
 import type { RetireReason } from './slot.js'
 import type { ResourcePoolEvent, ResourcePoolStats } from './stats.js'
 import { type AcquireOptions, deadlineOf, type StopOptions, timeoutOf } from './waits.js'
@@ -29,7 +29,7 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
   async init(options?: StopOptions): Promise<void> {
     const timeout = deadlineOf(this.#options.clock, options, this.#options.acquireTimeoutMs).remainingMs
     // Leasing that many at once makes the pool open what is missing, and brings the factory's error here.
-    const { min, leased, creating } = this.stats()
+    const { min, leased, creating } = this.#engine.state()
     const length = Math.max(1, min - leased - creating)
     const leases = Array.from({ length }, () => this.acquire({ timeout, signal: options?.signal }))
     const outcomes = await Promise.allSettled(leases)
@@ -41,8 +41,9 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
 
   /**
    * Resolves with a lease, first come, first served. Rejects with the factory's own error if a creation fails while this
-   * caller is the one that has waited longest; with the signal's reason; or with a `BreakwaterError`:
-   * `POOL_ACQUIRE_TIMEOUT` (kind `timeout`), `POOL_SATURATED` or `POOL_STOPPING` (kind `rejected`).
+   * caller is the one that has waited longest (unless `isTransient` says that waiting helps); with the signal's reason;
+   * or with a `BreakwaterError`: `POOL_ACQUIRE_TIMEOUT` (kind `timeout`), `POOL_SATURATED` (kind `rejected`, with
+   * `retryAfterMs` if that is known) or `POOL_STOPPING` (kind `rejected`).
    */
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     const signal = options?.signal
@@ -73,6 +74,15 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
   }
 
   /**
+   * Changes the limits. Growing serves those who wait at once; when shrinking, idle resources go first, used longest ago
+   * first, then others as they are released, all with reason `surplus`.
+   * @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`.
+   */
+  resize(size: Size): void {
+    this.#engine.resize(resolveSize(size, this.#engine.state()))
+  }
+
+  /**
    * Refuses new callers and resolves when those that wait have been served and every lease has ended. Past the deadline
    * (default: none) it rejects with kind `timeout`, code `POOL_DRAIN_TIMEOUT`, and all goes on as before.
    */
@@ -81,7 +91,7 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
     const deadline = new Deadline(this.#options.clock, at - this.#options.clock.now())
     this.#engine.startDraining()
     await deadline.race(this.#engine.unused.until(options?.signal), () =>
-      drainTimeout(deadline.elapsedMs, this.stats()),
+      drainTimeout(deadline.elapsedMs, this.#engine.state()),
     )
   }
 
@@ -111,7 +121,7 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
 
   /** Calls `listener` with each event from now on, until the returned function is called. */
   observe(listener: (event: ResourcePoolEvent) => void): () => void {
-    return this.#engine.events.subscribe(listener)
+    return this.#engine.report.events.subscribe(listener)
   }
 
   stats(): ResourcePoolStats {

@@ -1,6 +1,7 @@
 /** One place in the pool: what stands in it, and what its age and use say about it. */
 
 import type { Creation } from './creation.js'
+import type { Acquirer } from './leaks.js'
 
 /** Why a resource was destroyed. */
 export type RetireReason =
@@ -10,9 +11,9 @@ export type RetireReason =
   | 'lifetime'
   /** Lost, invalid, or given back as broken. */
   | 'unhealthy'
-  /** Still leased when the pool's time was up. */
+  /** Leased for too long and taken away, or still leased when the pool's time was up. */
   | 'leaked'
-  /** Nobody needs it: it came after its creation had been given up. */
+  /** There is no place for it: it came after its creation had been given up, or the pool has been made smaller. */
   | 'surplus'
   /** The pool is stopping. */
   | 'drained'
@@ -28,12 +29,19 @@ export class Slot<T> {
   /** Unset while opening. */
   value!: T
   /** Instants of the pool's clock. */
-  createdAt = 0
+  expiresAt: number = Number.POSITIVE_INFINITY
   idleSince = 0
+  leasedAt = 0
   /** Leases that have ended. */
   uses = 0
   /** Set while opening. */
   creation: Creation<T> | undefined = undefined
+  /** Set while opening, if it takes the place of one that has reached its lifetime. */
+  replaces: Slot<T> | undefined = undefined
+  /** A replacement was opened; this one goes when that has come, or has not. */
+  isReplaced = false
+  /** Who has the lease, where leaks are looked for. */
+  acquirer: Acquirer | undefined = undefined
   /** Set when its resource is to be destroyed: now, or as soon as its lease ends. */
   retired: RetireReason | undefined = undefined
 }

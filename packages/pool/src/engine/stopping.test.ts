@@ -1,7 +1,7 @@
 /** How a pool stops: whatever is in flight, nothing hangs and nothing is lost. */
 
 import { describe, expect, it } from 'vitest'
-import { down, outcomeOf, setUp, setUpIdle } from '../../test/engine-kit.js'
+import { down, outcomeOf, setUp, setUpIdle, setUpLeased } from '../../test/engine-kit.js'
 
 describe('stopping', () => {
   it('does not hang on a creation in flight: gives it up, and destroys what it makes all the same', async () => {
@@ -101,6 +101,16 @@ describe('stopping', () => {
     await pool.dispose()
     expect(events).toContainEqual({ type: 'destroy-failed', pool: 'things', error: broken })
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('destroys each resource once, whatever a listener does about the one before', async () => {
+    const { pool, factory, leases } = await setUpLeased(3)
+    for (const lease of leases) lease.release()
+    pool.observe(event => {
+      if (event.type === 'retired') for (const { value } of leases) pool.retire(value)
+    })
+    await pool.dispose()
+    expect(factory.destroyed.map(({ id }) => id).sort()).toEqual([1, 2, 3])
   })
 
   it('refuses callers who come later', async () => {

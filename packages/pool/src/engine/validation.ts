@@ -3,6 +3,15 @@
 import { Deadline } from '@breakwater/kernel'
 import { call } from './creation.js'
 import type { ResolvedOptions } from './options.js'
+import type { Slot } from './slot.js'
+
+/** Tells whether a resource has been idle for so long that it must be validated before it is leased. */
+export function isStale<T>(
+  { factory, validateAfterIdleMs, clock }: ResolvedOptions<T>,
+  { idleSince }: Slot<T>,
+): boolean {
+  return factory.validate !== undefined && clock.coarse() - idleSince > validateAfterIdleMs
+}
 
 /** Resolves with the factory's answer; with false when it throws, rejects, or takes too long. */
 export async function isValid<T>(options: ResolvedOptions<T>, value: T): Promise<boolean> {

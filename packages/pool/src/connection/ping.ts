@@ -1,0 +1,19 @@
+/** The cheapest question that only a living backend answers. */
+
+import type { Connection } from './connection.js'
+
+/**
+ * Resolves with whether the server answers an empty query: one round trip, nothing parsed, planned or counted as a
+ * transaction.
+ * @param signal aborted when it has taken too long; the connection is then closed, since nothing else would end the query.
+ */
+export function ping(connection: Connection, signal: AbortSignal): Promise<boolean> {
+  return new Promise(resolve => {
+    signal.addEventListener('abort', () => {
+      connection.abandon()
+      resolve(false)
+    })
+    const client = connection.client as unknown as { query(text: string, done: (error?: unknown) => void): void }
+    client.query('', error => resolve(!error))
+  })
+}

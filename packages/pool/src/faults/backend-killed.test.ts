@@ -1,0 +1,152 @@
+/** Backends that are killed, idle or in use: no crash, no error for a query that has not run, and only then a second try. */
+
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { eventually, startProxy } from '@breakwater/testkit'
+import { testPostgres } from '@breakwater/testkit/vitest'
+import pg from 'pg'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { times, useDatabase, usePool } from '../../test/pool-kit.js'
+import type { PoolEvent } from '../pool-events.js'
+
+const database = useDatabase()
+const program = fileURLToPath(new URL('../../test/crash.fixture.ts', import.meta.url))
+
+async function run(whose: 'pg' | 'ours'): Promise<{ code: number; stdout: string; stderr: string }> {
+  const args = ['--conditions=@breakwater/source', '--import', 'tsx', program, database.url, whose]
+  return await promisify(execFile)(process.execPath, args, { timeout: 15_000 }).then(
+    output => ({ ...output, code: 0 }),
+    error => error,
+  )
+}
+
+/** Long enough for an idle connection to be doubted, not for it to be asked. */
+const rest = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 60))
+
+describe('a backend that is killed while its client is checked out', () => {
+  it('ends the process with pg.Pool, even if somebody listens for errors of the pool', async () => {
+    const { code, stdout, stderr } = await run('pg')
+    expect(code).toBe(1)
+    expect(stdout).toBe('')
+    expect(stderr).toContain("Unhandled 'error' event")
+  })
+
+  it('does not here', async () => {
+    expect(await run('ours')).toMatchObject({ code: 0, stdout: 'went on\n' })
+  })
+
+  it('is counted, and the event names the backend and, with leakWarningAfter, the user', async () => {
+    const pool = database.pool({ leakWarningAfter: '1h' })
+    const events: PoolEvent[] = []
+    pool.observe(event => events.push(event))
+    async function userOfTheClient() {
+      return await pool.connect()
+    }
+    const client = await userOfTheClient()
+    const [processId] = await database.backends()
+    await database.killBackends([processId as number])
+    await eventually(() => expect(pool.stats()).toMatchObject({ lost: 1 }))
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: 'connection-lost',
+        inUse: true,
+        processId,
+        acquiredAt: expect.stringContaining('userOfTheClient'),
+      }),
+    )
+    client.release()
+  })
+})
+
+describe('backends that are killed while idle', () => {
+  /** Opens five connections, lets them rest, and has them killed before the process comes to read of it. */
+  async function killFive(pool: pg.Pool): Promise<void> {
+    await times(5, () => pool.query('select pg_sleep(0.01)'))
+    await rest()
+    const backends = await database.backends()
+    const killer = new pg.Client(database.url)
+    // The next round kills it, too.
+    killer.on('error', () => undefined)
+    await killer.connect()
+    onTestFinished(() => killer.end())
+    void killer.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [backends])
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  }
+
+  it('cost callers of pg.Pool errors', async () => {
+    const stock = database.stockPool({ max: 5 })
+    const errors: unknown[] = []
+    for (let round = 0; round < 5; round++) {
+      await killFive(stock)
+      errors.push(...(await times(5, () => stock.query('select 1'))).filter(each => each instanceof Error))
+    }
+    expect(errors.length).toBeGreaterThan(0)
+  })
+
+  it('cost nobody anything', async () => {
+    const pool = database.pool({ max: 5 })
+    for (let round = 0; round < 5; round++) {
+      await killFive(pool)
+      const answers = await times(5, () => pool.query('select 1 as one'))
+      for (const answer of answers) expect(answer).toMatchObject({ rows: [{ one: 1 }] })
+    }
+    expect(pool.stats()).toMatchObject({ lost: 25, retired: { unhealthy: 25 } })
+  })
+
+  it('are not handed to those who connect', async () => {
+    const pool = database.pool({ max: 5 })
+    await killFive(pool)
+    const client = await pool.connect()
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    client.release()
+  })
+})
+
+describe('a query', () => {
+  it('whose connection is reset before it leaves is tried once more, and counted', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const pool = usePool({ connectionString: proxy.url(database.url), max: 1 })
+    await pool.query('select 1')
+    // Nobody has been told yet when the query is written.
+    proxy.cut()
+    expect((await pool.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    expect(pool.stats()).toMatchObject({ retried: 1, created: 2 })
+  })
+
+  it('is tried no more once the budget is spent; its error says that it has not run', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const pool = usePool({ connectionString: proxy.url(database.url), max: 1 })
+    const errors: unknown[] = []
+    for (let round = 0; round < 8; round++) {
+      await pool.query('select 1').catch(error => errors.push(error))
+      proxy.cut()
+      await pool.query('select 1').catch(error => errors.push(error))
+    }
+    expect(pool.stats().retried).toBeGreaterThanOrEqual(3)
+    expect(errors.length).toBeGreaterThan(0)
+    expect(pool.stats().retried + errors.length).toBe(8)
+    for (const error of errors) expect(error).toMatchObject({ syscall: 'write', mayHaveRun: false })
+  })
+
+  it('that was sent is not tried again; its error says that it may have run', async () => {
+    const pool = database.pool({ max: 1 })
+    await pool.query('create table effects (id int)')
+    const insert = pool.query('with x as (insert into effects values (1)) select pg_sleep(60)').catch(error => error)
+    await database.waitUntilRunning(1)
+    await database.killBackends(await database.backends())
+    expect(await insert).toMatchObject({ code: '57P01', mayHaveRun: true })
+    expect(pool.stats()).toMatchObject({ retried: 0 })
+  })
+
+  it('that the server refuses for what it says has no such note', async () => {
+    const error = await database
+      .pool()
+      .query('select bad')
+      .catch(error => error)
+    expect(error.code).toBe('42703')
+    expect(error).not.toHaveProperty('mayHaveRun')
+  })
+})
