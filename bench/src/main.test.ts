@@ -111,6 +111,19 @@ describe('an interrupt', SLOW, () => {
     await eventually(() => expect([...processes.keys()].filter(isAlive).map(pid => processes.get(pid))).toEqual([]))
   })
 
+  it('ends a comparison of pools, which needs no Redis', async () => {
+    const run = new Run(['pool'], { DATABASE_URL: testPostgres().url, PATH: '' })
+    await run.seen('connect and release, round 1')
+    const processes = run.processes()
+    expect([...processes.values()].filter(args => args.includes('pool/instance'))).toHaveLength(4)
+    expect(await databasesOf(run)).toHaveLength(1)
+
+    run.child.kill('SIGINT')
+    expect(await run.exit()).toMatchObject({ code: 130, stdout: '' })
+    await eventually(() => expect([...processes.keys()].filter(isAlive).map(pid => processes.get(pid))).toEqual([]))
+    expect(await databasesOf(run)).toEqual([])
+  })
+
   it("leaves no database and no key on somebody else's servers", async () => {
     await using redis = await startRedis({ own: true })
     const run = new Run(['penetration'], { DATABASE_URL: testPostgres().url, REDIS_URL: redis.url })

@@ -6,6 +6,7 @@
 import { relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { runBench } from './driver/run-bench.js'
+import { formatPoolTables, formatPoolVerdicts } from './pool/table.js'
 import { describeError } from './report/describe-error.js'
 import { createProgress } from './report/progress.js'
 import type { Results } from './report/results.js'
@@ -13,6 +14,14 @@ import { checkWritable, LATEST, writeResults } from './report/results-file.js'
 import { formatTable, formatVerdicts } from './report/table.js'
 import { findScenario, scenarios } from './scenarios/index.js'
 import type { Scenario } from './scenarios/scenario.js'
+
+/** Takes part only if it is named, since the run without names stays under two minutes. */
+const POOL = {
+  name: 'pool',
+  shows: 'pg.Pool, Breakwater and other pools: the price of a lease, queries a second, faults (only if named)',
+}
+
+const names = [...scenarios, POOL].map(each => each.name)
 
 /** Any number will do; a fixed one makes two runs comparable. */
 const DEFAULT_SEED = 135_233
@@ -31,24 +40,26 @@ interface Options {
 
 const program = new Command('bench')
   .description('Compares the load on the database, and the answers, with and without Breakwater.')
-  .argument('[scenario...]', `any of: ${scenarios.map(each => each.name).join(', ')} (default: all)`, addScenario)
+  .argument('[scenario...]', `any of: ${names.join(', ')} (default: all but ${POOL.name})`, addName)
   .option('--full', 'longer windows and more rounds', false)
   .option('--json <file>', 'also write the results to this file', checkJsonFile)
   .option('--seed <number>', 'decides every random number', parseSeed, DEFAULT_SEED)
-  .addHelpText('after', `\nScenarios:\n${scenarios.map(each => `  ${each.name.padEnd(14)} ${each.shows}`).join('\n')}`)
-  .action((named: readonly Scenario[], options: Options) => main(named.length > 0 ? named : scenarios, options))
+  .addHelpText('after', `\nScenarios:\n${[...scenarios, POOL].map(describeScenario).join('\n')}`)
+  .action((named: readonly string[], options: Options) => main(named, options))
 
 await program.parseAsync()
 
-async function main(chosen: readonly Scenario[], { full, seed, json }: Options): Promise<void> {
+async function main(named: readonly string[], { full, seed, json }: Options): Promise<void> {
+  const chosen = named.length > 0 ? named.flatMap(name => findScenario(name) ?? []) : scenarios
+  const pool = named.includes(POOL.name)
   const progress = createProgress(process.stderr)
   const signal = abortOnSignals()
   try {
-    const results = await runBench({ scenarios: chosen, full, seed, signal, onStep: step => progress.step(step) })
+    const results = await runBench({ scenarios: chosen, pool, full, seed, signal, onStep: step => progress.step(step) })
     progress.clear()
     print(results)
     writeResults(results, [LATEST, ...(json === undefined ? [] : [json])])
-    if (results.scenarios.some(hasFailed)) process.exitCode = 1
+    if (hasFailed(results)) process.exitCode = 1
   } catch (error) {
     progress.clear()
     process.stderr.write(`bench: ${describeError(error)}\n`)
@@ -57,19 +68,27 @@ async function main(chosen: readonly Scenario[], { full, seed, json }: Options):
 }
 
 function print(results: Results): void {
-  const { seed, seconds, environment } = results
+  const { scenarios, pool, seed, seconds, environment } = results
   const { machine, versions, commit } = environment
+  const redis = versions.redis === null ? '' : `, Redis ${versions.redis}`
   const lines = [
-    formatTable(results),
+    ...(scenarios.length > 0 ? [formatTable(results)] : []),
     ...formatVerdicts(results),
-    `${machine.cores} x ${machine.cpu}, Node ${versions.node}, Postgres ${versions.postgres}, Redis ${versions.redis}`,
+    ...(pool ? [...formatPoolTables(pool), ...formatPoolVerdicts(pool)] : []),
+    `${machine.cores} x ${machine.cpu}, Node ${versions.node}, Postgres ${versions.postgres}${redis}`,
     `seed ${seed}, commit ${commit}, ${seconds.toFixed(0)} s; raw rounds in ${relative(process.cwd(), LATEST)}`,
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function hasFailed({ failure, summary }: Results['scenarios'][number]): boolean {
-  return failure !== undefined || summary.some(each => each.wrong > 0)
+/** Ended early, or wrong answers; a number that was not reached is a result like any other. */
+function hasFailed({ scenarios, pool }: Results): boolean {
+  const parts = [...scenarios, ...(pool ? [{ failure: pool.failure, summary: pool.queries.summary }] : [])]
+  return parts.some(({ failure, summary }) => failure !== undefined || summary.some(each => each.wrong > 0))
+}
+
+function describeScenario({ name, shows }: Pick<Scenario, 'name' | 'shows'>): string {
+  return `  ${name.padEnd(14)} ${shows}`
 }
 
 /** Aborts at the first signal, with the exit code set; a second one does not wait for what is being ended. */
@@ -87,14 +106,9 @@ function abortOnSignals(): AbortSignal {
   return controller.signal
 }
 
-function addScenario(name: string, before: readonly Scenario[] = []): readonly Scenario[] {
-  const scenario = findScenario(name)
-  if (scenario === undefined) {
-    throw new InvalidArgumentError(
-      `There is no such scenario; there are ${scenarios.map(each => each.name).join(', ')}.`,
-    )
-  }
-  return before.includes(scenario) ? before : [...before, scenario]
+function addName(name: string, before: readonly string[] = []): readonly string[] {
+  if (names.includes(name)) return before.includes(name) ? before : [...before, name]
+  throw new InvalidArgumentError(`There is no such scenario; there are ${names.join(', ')}.`)
 }
 
 function parseSeed(text: string): number {

@@ -1,5 +1,6 @@
 /** Puts the true rows into Postgres once, as a template database from which each contender's own is copied. */
 
+import type { Snapshot } from '@breakwater/testkit'
 import pg from 'pg'
 import { loadWorld, type World } from './world.js'
 
@@ -10,6 +11,9 @@ export const TEMPLATE = 'breakwater_cities_v1'
 const BATCH = 10_000
 
 const DUPLICATE_DATABASE = '42P04'
+
+/** A server that has the template. */
+export const citiesSnapshot: Snapshot = { name: TEMPLATE, prepare: server => ensureTemplate(server.url) }
 
 /**
  * Makes the template database if the server has none. It is filled under another name and renamed when it is whole,

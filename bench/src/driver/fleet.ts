@@ -2,17 +2,19 @@
 
 import { Latencies } from '../load/latency.js'
 import type { Outcome } from '../load/open-loop.js'
+import { type Program, RemoteProcess } from '../process/remote-process.js'
 import type { Scenario } from '../scenarios/scenario.js'
-import type { Assignment, LoadOrder } from './protocol.js'
-import { RemoteInstance } from './remote-instance.js'
+import type { Assignment, InstanceCalls, LoadOrder } from './protocol.js'
 
 /** Who plays, and with which servers. */
 export type Place = Pick<Assignment, 'contender' | 'postgresUrl' | 'redisUrl' | 'namespace'>
 
-export class Fleet implements AsyncDisposable {
-  readonly #instances: readonly RemoteInstance[]
+const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
 
-  private constructor(instances: readonly RemoteInstance[]) {
+export class Fleet implements AsyncDisposable {
+  readonly #instances: readonly RemoteProcess<InstanceCalls>[]
+
+  private constructor(instances: readonly RemoteProcess<InstanceCalls>[]) {
     this.#instances = instances
   }
 
@@ -20,9 +22,9 @@ export class Fleet implements AsyncDisposable {
   static async open(scenario: Scenario, place: Place, signal: AbortSignal): Promise<Fleet> {
     const { name, instances } = scenario
     const { contender, postgresUrl, redisUrl, namespace } = place
-    const fleet = new Fleet(
-      Array.from({ length: instances }, (_, i) => new RemoteInstance(`${contender}, instance ${i + 1}`, signal)),
-    )
+    const label = (place: number): string => `${contender}, instance ${place + 1}`
+    const start = (place: number) => new RemoteProcess<InstanceCalls>(PROGRAM, label(place), signal)
+    const fleet = new Fleet(Array.from({ length: instances }, (_, i) => start(i)))
     try {
       await Promise.all(
         fleet.#instances.map((each, instance) =>

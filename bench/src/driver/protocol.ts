@@ -1,4 +1,4 @@
-/** What the parent may ask of an instance, and the messages that carry it over the IPC channel of `fork`. */
+/** What the parent may ask of an instance. */
 
 import type { ContenderName } from '../contenders/index.js'
 import type { Outcome } from '../load/open-loop.js'
@@ -32,24 +32,4 @@ export interface InstanceCalls {
   /** Makes the database's statistics exact; resolves to the number of transactions that this has added itself. */
   flushStatistics(): Promise<number>
   close(): Promise<void>
-}
-
-export type Method = keyof InstanceCalls
-
-/** The calls by name, in a form from which one can be taken by a name that is known at run time only. */
-export type InstanceHandlers = {
-  readonly [M in Method]: (...args: Parameters<InstanceCalls[M]>) => ReturnType<InstanceCalls[M]>
-}
-
-export interface Call<M extends Method = Method> {
-  readonly id: number
-  readonly method: M
-  readonly args: Parameters<InstanceCalls[M]>
-}
-
-export interface Reply {
-  readonly id: number
-  readonly result?: unknown
-  /** One line, if the call failed. */
-  readonly error?: string
 }

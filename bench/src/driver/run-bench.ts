@@ -1,8 +1,9 @@
 /** A whole run: the servers, a database for each contender, one scenario after the other, and what was found. */
 
-import { startPostgres, startRedis } from '@breakwater/testkit'
+import { type PostgresServer, startPostgres, startRedis } from '@breakwater/testkit'
 import { contenderNames } from '../contenders/index.js'
-import { ensureTemplate, TEMPLATE } from '../data/template.js'
+import { citiesSnapshot } from '../data/template.js'
+import { runPool } from '../pool/run-pool.js'
 import { describeEnvironment } from '../report/environment.js'
 import type { Results } from '../report/results.js'
 import { summarize } from '../report/summary.js'
@@ -12,6 +13,8 @@ import { runScenario } from './run-scenario.js'
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
+  /** Whether pools are compared too, after the scenarios. */
+  readonly pool: boolean
   /** Longer windows and more of them. */
   readonly full: boolean
   readonly seed: number
@@ -23,13 +26,33 @@ export interface BenchOptions {
 const ROUNDS = { quick: 3, full: 5 }
 
 /** Resolves to the results; rejects with the signal's reason if that was aborted. Nothing that it started is left. */
-export async function runBench({ scenarios, full, seed, signal, onStep }: BenchOptions): Promise<Results> {
+export async function runBench(options: BenchOptions): Promise<Results> {
+  const { scenarios, pool, full, seed, signal, onStep } = options
   const started = new Date()
   onStep('starting Postgres (the first time, 135,233 rows are loaded and kept)')
-  await using postgres = await startPostgres({
-    snapshot: { name: TEMPLATE, prepare: server => ensureTemplate(server.url) },
-  })
+  await using postgres = await startPostgres({ snapshot: citiesSnapshot })
   signal.throwIfAborted()
+  const compared = scenarios.length > 0 ? await runScenarios(options, postgres) : { redis: null, found: [] }
+  const poolResults = pool ? await runPool({ full, seed, signal, onStep }, postgres) : undefined
+  return {
+    startedAt: started.toISOString(),
+    seconds: (Date.now() - started.getTime()) / 1_000,
+    seed,
+    full,
+    environment: await describeEnvironment({ postgres: postgres.version, redis: compared.redis }),
+    scenarios: compared.found,
+    ...(poolResults && { pool: poolResults }),
+  }
+}
+
+interface Compared {
+  /** The version of Redis. */
+  readonly redis: string
+  readonly found: Results['scenarios']
+}
+
+async function runScenarios(options: BenchOptions, postgres: PostgresServer): Promise<Compared> {
+  const { scenarios, full, seed, signal, onStep } = options
   onStep('starting Redis')
   await using redis = await startRedis()
   signal.throwIfAborted()
@@ -50,12 +73,5 @@ export async function runBench({ scenarios, full, seed, signal, onStep }: BenchO
     })
     found.push({ ...result, summary: summarize(result.rounds) })
   }
-  return {
-    startedAt: started.toISOString(),
-    seconds: (Date.now() - started.getTime()) / 1_000,
-    seed,
-    full,
-    environment: await describeEnvironment({ postgres: postgres.version, redis: redis.version }),
-    scenarios: found,
-  }
+  return { redis: redis.version, found }
 }

@@ -1,7 +1,4 @@
-/**
- * Runs one scenario: each contender's fleet is opened and primed, then they are measured in turns, round by round and
- * never at the same time, so that whatever the machine does meanwhile, it does to all of them alike.
- */
+/** Runs one scenario: each contender's fleet is opened and primed, then they are measured in turns, round by round. */
 
 import { randomBytes } from 'node:crypto'
 import type { ContenderName } from '../contenders/index.js'
@@ -10,6 +7,7 @@ import type { Round, ScenarioResult } from '../report/results.js'
 import type { Scenario } from '../scenarios/scenario.js'
 import type { Entrant } from './entrants.js'
 import { Fleet, type FleetOutcome } from './fleet.js'
+import { inTurns } from './in-turns.js'
 import { removeKeys } from './remove-keys.js'
 
 export interface ScenarioRun {
@@ -37,11 +35,9 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
       const place = { ...entrant, redisUrl: run.redisUrl, namespace: `${mark}-${entrant.contender}` }
       lanes.push({ entrant, fleet: await Fleet.open(scenario, place, run.signal) })
     }
-    for (let round = 1; round <= run.rounds; round++) {
-      for (const lane of round % 2 === 1 ? lanes : lanes.toReversed()) {
-        rounds.push(await runRound(scenario, run, lane, round))
-      }
-    }
+    await inTurns(lanes, run.rounds, async (lane, round) => {
+      rounds.push(await runRound(scenario, run, lane, round))
+    })
     return result
   } catch (error) {
     run.signal.throwIfAborted()

@@ -6,9 +6,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Id } from '../data/entity.js'
-import { describeError } from '../report/describe-error.js'
+import { ErrorTally } from './error-tally.js'
 import { Latencies } from './latency.js'
 import type { Schedule } from './schedule.js'
+import type { Target } from './target.js'
 
 /** What one instance saw of one load; plain data, so that it can be sent to the parent. */
 export interface Outcome {
@@ -30,14 +31,6 @@ export interface Outcome {
   readonly lateness: string
 }
 
-export interface Target {
-  ask(id: Id): Promise<unknown>
-  /** Tells whether the answer is right; called after the latency was taken. */
-  check(id: Id, answer: unknown): boolean
-}
-
-const DISTINCT_ERRORS = 10
-
 /**
  * The step of a Node timer. What arrives within it is sent together, so early and never late but for a stall; a latency
  * counts from the sending if that was early. Waiting in a busy loop would take a core from the servers instead.
@@ -54,7 +47,7 @@ class OpenLoop {
   readonly #target: Target
   readonly #latency = new Latencies()
   readonly #lateness = new Latencies()
-  readonly #errorMessages = new Map<string, number>()
+  readonly #errors = new ErrorTally()
   /** What was sent and not answered: the place in the schedule, and the instant from which its latency counts. */
   readonly #pending = new Map<number, number>()
   #onNonePending: () => void = () => {}
@@ -62,7 +55,6 @@ class OpenLoop {
   #lastAnswerAt = 0
   #answered = 0
   #wrong = 0
-  #errors = 0
 
   constructor(schedule: Schedule, target: Target) {
     this.#schedule = schedule
@@ -74,15 +66,15 @@ class OpenLoop {
     this.#startedAt = performance.now()
     await this.#sendAll()
     await this.#waitForAnswers(patienceMs)
-    for (const index of [...this.#pending.keys()])
-      this.#fail(index, `no answer ${patienceMs} ms after the last arrival`)
+    const noAnswer = `no answer ${patienceMs} ms after the last arrival`
+    for (const index of [...this.#pending.keys()]) this.#fail(index, noAnswer)
     const cpu = process.cpuUsage(cpuBefore)
     return {
       asked: this.#schedule.arrivals.length,
       answered: this.#answered,
       wrong: this.#wrong,
-      errors: this.#errors,
-      errorMessages: Object.fromEntries(this.#errorMessages),
+      errors: this.#errors.total,
+      errorMessages: this.#errors.messages(),
       elapsedMs: Math.max(this.#schedule.durationMs, this.#lastAnswerAt),
       cpuMs: (cpu.user + cpu.system) / 1_000,
       latency: this.#latency.encode(),
@@ -111,17 +103,12 @@ class OpenLoop {
         this.#answered++
         if (!this.#target.check(id, answer)) this.#wrong++
       },
-      error => this.#fail(index, describeError(error)),
+      error => this.#fail(index, error),
     )
   }
 
-  #fail(index: number, message: string): void {
-    if (!this.#settle(index)) return
-    this.#errors++
-    const seen = this.#errorMessages.get(message)
-    if (seen !== undefined || this.#errorMessages.size < DISTINCT_ERRORS) {
-      this.#errorMessages.set(message, (seen ?? 0) + 1)
-    }
+  #fail(index: number, error: unknown): void {
+    if (this.#settle(index)) this.#errors.add(error)
   }
 
   /** Returns false for an answer that comes after it was given up. */

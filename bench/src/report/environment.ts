@@ -15,7 +15,8 @@ export interface Environment {
   readonly versions: {
     readonly node: string
     readonly postgres: string
-    readonly redis: string
+    /** null if the run needed none. */
+    readonly redis: string | null
     readonly pg: string
     readonly ioredis: string
   }
@@ -23,7 +24,7 @@ export interface Environment {
   readonly commit: string
 }
 
-export async function describeEnvironment(servers: { postgres: string; redis: string }): Promise<Environment> {
+export async function describeEnvironment(servers: { postgres: string; redis: string | null }): Promise<Environment> {
   return {
     machine: {
       cpu: cpus()[0]?.model.trim() ?? 'unknown',

@@ -2,6 +2,7 @@
 
 import type { ContenderName } from '../contenders/index.js'
 import type { Percentiles } from '../load/latency.js'
+import type { PoolResults } from '../pool/results.js'
 import type { Environment } from './environment.js'
 import type { ScenarioSummary } from './summary.js'
 
@@ -55,4 +56,6 @@ export interface Results {
   readonly full: boolean
   readonly environment: Environment
   readonly scenarios: readonly (ScenarioResult & { readonly summary: ScenarioSummary })[]
+  /** If pools were compared. */
+  readonly pool?: PoolResults
 }

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import type { ContenderName } from '../contenders/index.js'
 import type { Results, Round } from './results.js'
-import { spread, summarize } from './summary.js'
+import { spread } from './spread.js'
+import { summarize } from './summary.js'
 import { formatTable, formatVerdicts } from './table.js'
 
 function round(contender: ContenderName, number: number, databaseQps: number, wrong = 0): Round {

@@ -2,12 +2,7 @@
 
 import { BASELINE, type ContenderName } from '../contenders/index.js'
 import type { Round } from './results.js'
-
-export interface Spread {
-  readonly median: number
-  readonly min: number
-  readonly max: number
-}
+import { type Spread, spread } from './spread.js'
 
 export interface ContenderSummary {
   readonly contender: ContenderName
@@ -49,12 +44,4 @@ export function summarize(rounds: readonly Round[]): ScenarioSummary {
       wrong: own.reduce((sum, each) => sum + each.wrong, 0),
     }
   })
-}
-
-/** @param values At least one. */
-export function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b)
-  const at = (place: number): number => sorted[place] ?? Number.NaN
-  const last = sorted.length - 1
-  return { median: (at(Math.floor(last / 2)) + at(Math.ceil(last / 2))) / 2, min: at(0), max: at(last) }
 }

@@ -1,8 +1,8 @@
 /** Writes what a run has found as one table, a row for each contender in each scenario. */
 
-import Table from 'cli-table3'
+import { formatCount, formatMs, tableOf, withRange } from './format.js'
 import type { Results } from './results.js'
-import type { ContenderSummary, Spread } from './summary.js'
+import type { ContenderSummary } from './summary.js'
 
 const HEAD = [
   'scenario',
@@ -19,17 +19,10 @@ const HEAD = [
 
 /** Returns the table: medians over the rounds; for the database's part also the least and the greatest. */
 export function formatTable(results: Results): string {
-  const table = new Table({
-    head: HEAD,
-    style: { head: [], border: [], compact: true },
-    colAligns: ['left', 'left', ...HEAD.slice(2).map(() => 'right' as const)],
-  })
-  for (const { name, summary } of results.scenarios) {
-    summary.forEach((each, place) => {
-      table.push([place === 0 ? name : '', ...formatContender(each)])
-    })
-  }
-  return table.toString()
+  const rows = results.scenarios.flatMap(({ name, summary }) =>
+    summary.map((each, place) => [place === 0 ? name : '', ...formatContender(each)]),
+  )
+  return tableOf(HEAD, 2, rows)
 }
 
 /** Returns a line for each scenario that ended early, was answered wrongly, or has a number to reach. */
@@ -51,9 +44,9 @@ export function formatVerdicts(results: Results): string[] {
 function formatContender(each: ContenderSummary): string[] {
   return [
     each.contender,
-    withRange(each.databaseQps, formatRate),
+    withRange(each.databaseQps, formatCount),
     each.reduction ? withRange(each.reduction, formatChange) : '',
-    formatRate(each.requestsPerSecond.median),
+    formatCount(each.requestsPerSecond.median),
     formatMs(each.p50.median),
     formatMs(each.p99.median),
     formatMs(each.p999.median),
@@ -62,21 +55,8 @@ function formatContender(each: ContenderSummary): string[] {
   ]
 }
 
-function withRange({ median, min, max }: Spread, format: (value: number) => string): string {
-  const [least, most] = [format(min), format(max)]
-  return least === most ? format(median) : `${format(median)} (${least} to ${most})`
-}
-
 /** Takes a share that is gone, and writes the change: 0.95 is `-95.0 %`, and 0.9997 is not yet `-100 %`. */
 function formatChange(reduction: number): string {
   const percent = -100 * reduction
   return `${percent > 0 ? '+' : ''}${percent.toFixed(percent < -99 ? 2 : 1)} %`
-}
-
-function formatRate(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? 1 : 0 })
-}
-
-function formatMs(value: number): string {
-  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)
 }

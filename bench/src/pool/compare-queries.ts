@@ -1,0 +1,52 @@
+/** Measures how many reads by primary key a pool carries, with one caller up to a hundred times its connections. */
+
+import { inTurns } from '../driver/in-turns.js'
+import type { ClosedOutcome } from '../load/closed-loop.js'
+import { Latencies } from '../load/latency.js'
+import { allContenders } from './contenders/index.js'
+import { Lanes } from './lanes.js'
+import type { PoolRun } from './pool-run.js'
+import type { QueryRound } from './results.js'
+
+const CALLERS = [1, 10, 100, 1_000]
+/** Many short rounds rather than a few long ones: the machine's other work comes and goes, and the median leaves it out. */
+const SIZE = { quick: { rounds: 5, durationMs: 400 }, full: { rounds: 11, durationMs: 1_500 } }
+/** Before each window, so that connections that were closed meanwhile for being idle are open again. */
+const RUN_IN_MS = 100
+
+/** Adds to `found` as it measures. */
+export async function compareQueries(run: PoolRun, postgresUrl: string, found: QueryRound[]): Promise<void> {
+  await using lanes = await Lanes.open(allContenders, postgresUrl, run.signal)
+  for (const callers of CALLERS) await compare(run, lanes, callers, found)
+}
+
+async function compare(run: PoolRun, { all }: Lanes, callers: number, found: QueryRound[]): Promise<void> {
+  const { seed } = run
+  const { rounds, durationMs } = SIZE[run.full ? 'full' : 'quick']
+  const what = `pool: queries by ${callers} ${callers === 1 ? 'caller' : 'callers'}`
+  for (const { contender, instance } of all) {
+    run.onStep(`${what}, warming up, ${contender}`)
+    await instance.call('warmUp', { seed, callers })
+  }
+  await inTurns(all, rounds, async ({ contender, instance }, round) => {
+    run.onStep(`${what}, round ${round} of ${rounds}, ${contender}`)
+    const purpose = `${callers}/${round}`
+    await instance.call('queries', { seed, purpose: `${purpose}/run-in`, callers, durationMs: RUN_IN_MS })
+    const outcome = await instance.call('queries', { seed, purpose, callers, durationMs })
+    found.push({ contender, round, callers, ...figures(outcome) })
+  })
+}
+
+function figures(outcome: ClosedOutcome): Omit<QueryRound, 'contender' | 'round' | 'callers'> {
+  const { answered, wrong, errors, errorMessages, elapsedMs, cpuMs, latency } = outcome
+  return {
+    answered,
+    perSecond: (answered * 1_000) / elapsedMs,
+    cpuUs: (cpuMs * 1_000) / answered,
+    latencyMs: Latencies.decode(latency).percentiles(),
+    latencyHistogram: latency,
+    wrong,
+    errors,
+    errorMessages,
+  }
+}
