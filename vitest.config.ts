@@ -11,6 +11,7 @@ export default defineConfig({
       'packages/*/src/**/*.test.ts',
       'testkit/src/**/*.test.ts',
       'bench/src/**/*.test.ts',
+      'compat/src/**/*.test.ts',
       'examples/**/*.test.ts',
     ],
     globalSetup: ['testkit/src/vitest-global-setup.ts'],
