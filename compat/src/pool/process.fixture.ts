@@ -27,7 +27,7 @@ const code = (error: unknown): string => (error as Error & { code: string }).cod
 const modes: Record<string, () => Promise<void>> = {
   'exit-on-idle': () => twoQueries(makePool({ allowExitOnIdle: true, idleTimeoutMillis: 3_600_000 })),
   'idle-timeout': () => {
-    const pool = makePool({ idleTimeoutMillis: 100 })
+    const pool = makePool({ idleTimeoutMillis: 1_000 })
     pool.on('remove', () => console.log('removed'))
     return twoQueries(pool)
   },
