@@ -7,8 +7,8 @@ import { type BuiltInName, type BuiltInSettings, builtInComponents } from './bui
 import type { Component } from './lifecycle/component.js'
 import type { Health } from './lifecycle/health.js'
 import { Lifecycle } from './lifecycle/lifecycle.js'
-import type { Timeline } from './lifecycle/timeline.js'
 import { createRedisClient, type Redis, type RedisClientOptions } from './redis-client.js'
+import type { Timeline } from './timeline/recorder.js'
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Pool>[0]>
 

@@ -1,6 +1,6 @@
+export type { Durations } from '@breakwater/kernel'
 export type { PoolClient, QueryConfig, QueryResult, QueryResultRow } from './driver.js'
 export { AcquireTimeoutError } from './engine/errors.js'
-export type { Durations } from './engine/histogram.js'
 export type { Lease } from './engine/lease.js'
 export type { ResourceFactory, ResourcePoolOptions, ShedOptions, Size } from './engine/options.js'
 export { ResourcePool } from './engine/resource-pool.js'

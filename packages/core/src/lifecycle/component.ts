@@ -2,6 +2,12 @@
 
 import { type Duration, type Faults, parseDuration, type StepContext } from '@breakwater/kernel'
 
+/** Given to each hook. */
+export interface HookContext extends StepContext {
+  /** Calls `fn` as a step of its own in the timeline, within this hook's; settles as `fn` does. */
+  step<T>(name: string, fn: () => T): Promise<Awaited<T>>
+}
+
 /**
  * A part of the service that is started and stopped with the others. Every hook may be left out, and may be synchronous.
  *
@@ -17,13 +23,13 @@ export interface Component {
    */
   readonly dependsOn?: readonly string[]
   /** Makes the part usable for those that depend on it. */
-  start?(context: StepContext): unknown
+  start?(context: HookContext): unknown
   /** Begins to take work from outside (listen, subscribe, register); called when every component has started. */
-  ready?(context: StepContext): unknown
+  ready?(context: HookContext): unknown
   /** Takes no more work from outside and resolves when what was taken is done; everything it needs is still whole. */
-  drain?(context: StepContext): unknown
+  drain?(context: HookContext): unknown
   /** Frees everything. With a signal that is aborted already it must free at once, by force. */
-  stop?(context: StepContext): unknown
+  stop?(context: HookContext): unknown
   /** Bounds `start` and `ready`, each. Default 15 s. Source: uber-go/fx's default. */
   readonly startTimeout?: Duration
   /** Bounds `drain` and `stop`, each, within what is left of the whole stop. Default 10 s. Source: Spring's, a phase. */

@@ -1,8 +1,8 @@
 /** Everything that the lifecycle reports while it works: log lines, and later metrics and spans, are made of these alone. */
 
 import type { ComponentEvent, Logger } from '@breakwater/kernel'
+import type { TimelineStep } from '../timeline/record.js'
 import { reasonOf } from './failure.js'
-import type { TimelineStep } from './timeline.js'
 
 interface StepEnded extends ComponentEvent {
   readonly type: 'lifecycle.step'

@@ -1,7 +1,7 @@
 /** What went wrong in which component, and the one error that a whole start or stop ends in. */
 
 import { BreakwaterError, type ErrorKind } from '@breakwater/kernel'
-import type { StepPhase } from './timeline.js'
+import type { StepPhase } from '../timeline/record.js'
 
 export interface Failure {
   readonly component: string

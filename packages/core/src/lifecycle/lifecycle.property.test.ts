@@ -2,8 +2,8 @@
 
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import type { StepPhase } from '../timeline/record.js'
 import { type PartPlan, play, scenario } from './scenario.fixture.js'
-import type { StepPhase } from './timeline.js'
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 

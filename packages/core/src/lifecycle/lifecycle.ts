@@ -50,6 +50,7 @@ import {
   type Logger,
   parseDuration,
 } from '@breakwater/kernel'
+import { Recorder, type Timeline } from '../timeline/recorder.js'
 import type { BuiltInComponent } from './component.js'
 import { type LifecycleEvent, logTo } from './events.js'
 import { type Failure, LifecycleError, listFailures } from './failure.js'
@@ -59,7 +60,6 @@ import { type Entry, type Plan, planOf } from './plan.js'
 import { startAll } from './start.js'
 import type { Surroundings } from './step.js'
 import { StopRun } from './stop.js'
-import { Recorder, type Timeline } from './timeline.js'
 import { Turns } from './turns.js'
 
 /** Below the 30 s after which Kubernetes kills. Source: its docs, `terminationGracePeriodSeconds`. */

@@ -3,9 +3,9 @@
 import type { StepContext } from '@breakwater/kernel'
 import { FakeClock } from '@breakwater/testkit'
 import fc from 'fast-check'
+import type { StepPhase } from '../timeline/record.js'
 import type { LifecycleError } from './failure.js'
 import { Lifecycle } from './lifecycle.js'
-import type { StepPhase } from './timeline.js'
 
 type Behaviour =
   | { does: 'succeed' | 'fail'; afterMs: number; heedsAbort: boolean }

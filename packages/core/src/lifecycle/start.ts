@@ -73,8 +73,7 @@ function note(part: Part, phase: UpPhase): void {
 }
 
 function skip(part: Part, { recorder, events }: Surroundings): void {
-  const endStep = recorder.begin(part.name, 'start')
-  events.emit({ type: 'lifecycle.step', step: endStep('skipped') })
+  events.emit({ type: 'lifecycle.step', step: recorder.begin(part.name, 'start').end('skipped') })
 }
 
 function judge(part: Part, phase: UpPhase, { result, aborted, error }: HookEnd, elapsedMs: number): Verdict {

@@ -1,10 +1,12 @@
 /** One hook of one component as a step: run, recorded in the timeline, reported as an event. */
 
-import type { Clock, Events } from '@breakwater/kernel'
+import type { Clock, Events, StepContext } from '@breakwater/kernel'
+import type { StepOutcome, StepPhase } from '../timeline/record.js'
+import type { BegunStep, Recorder } from '../timeline/recorder.js'
 import type { LifecycleEvent } from './events.js'
+import { reasonOf } from './failure.js'
 import { type Hastened, type HookBounds, type HookEnd, runHook } from './hook.js'
 import type { Part } from './part.js'
-import type { Recorder, StepOutcome, StepPhase } from './timeline.js'
 
 /** What start and stop share: where time comes from, and where what happens is told. */
 export interface Surroundings {
@@ -36,14 +38,31 @@ export async function runStep(
 ): Promise<StepEnd | undefined> {
   const { component } = part
   if (component[phase] === undefined) return undefined
-  const endStep = recorder.begin(part.name, phase)
-  const hook = await runHook(context => component[phase]?.(context), clock, hastened, bounds)
+  const begun = recorder.begin(part.name, phase)
+  const hook = await runHook(
+    context => component[phase]?.({ ...context, step: (name, fn) => runInnerStep(begun.begin(name), context, fn) }),
+    clock,
+    hastened,
+    bounds,
+  )
   const elapsedMs = bounds.deadline.elapsedMs
   const verdict = judge(hook, elapsedMs)
   events.emit({
     type: 'lifecycle.step',
-    step: endStep(verdict.outcome),
+    step: begun.end(verdict.outcome, verdict.error === undefined ? undefined : reasonOf(verdict.error)),
     ...('error' in verdict && { error: verdict.error }),
   })
   return { ...verdict, hook, elapsedMs }
+}
+
+/** Runs what a hook takes for a step of its own; its outcome is the hook's business, and only recorded here. */
+async function runInnerStep<T>(begun: BegunStep, { signal }: StepContext, fn: () => T): Promise<Awaited<T>> {
+  try {
+    const result = await fn()
+    begun.end('ok')
+    return result
+  } catch (error) {
+    begun.end(signal.aborted ? 'aborted' : 'failed', reasonOf(error))
+    throw error
+  }
 }

@@ -1,7 +1,6 @@
 /** What a pool counts, and what it reports while it works. */
 
-import { Events } from '@breakwater/kernel'
-import { type Durations, Histogram } from './histogram.js'
+import { type Durations, Events, Histogram } from '@breakwater/kernel'
 import type { RetireReason } from './slot.js'
 
 /** The pool at one instant. */

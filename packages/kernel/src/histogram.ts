@@ -7,7 +7,7 @@
  */
 export const DURATION_BOUNDS_MS: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
 
-/** Durations since the pool was made. A plain object of its own. */
+/** Durations since the counting began. A plain object of its own. */
 export interface Durations {
   readonly count: number
   readonly sumMs: number
