@@ -69,14 +69,6 @@ describe('pool options', () => {
     expect(resolvePoolOptions(given as PoolConfig)).toMatchObject(read)
   })
 
-  it('have users noted only where leaks are looked for', () => {
-    expect(resolvePoolOptions({})).toMatchObject({ tracesAcquirers: false })
-    expect(resolvePoolOptions({ leakWarningAfter: '30s' })).toMatchObject({
-      tracesAcquirers: true,
-      engine: { leakWarningAfter: 30_000 },
-    })
-  })
-
   it('are not changed', () => {
     const given = Object.freeze({ max: 3 })
     const pool = new Pool(given)

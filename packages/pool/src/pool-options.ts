@@ -62,8 +62,6 @@ export interface ResolvedHealth {
 
 export interface ResolvedPoolOptions {
   readonly health: ResolvedHealth | undefined
-  /** Whether it is noted for each client who has it. */
-  readonly tracesAcquirers: boolean
   readonly onQueryError: 'keep' | 'destroy'
   readonly clock: Clock
   /** For the engine; the factory is the pool's. */
@@ -123,7 +121,6 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   return {
     onQueryError,
     clock,
-    tracesAcquirers: leakWarningAfter < Infinity,
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },

@@ -67,17 +67,17 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
 
   /** Clients in any state: connecting, idle or with the application. */
   get totalCount(): number {
-    const { idle, leased, creating } = this.stats()
+    const { idle, leased, creating } = this._breakwater.clients.connections.state()
     return idle + leased + creating
   }
 
   get idleCount(): number {
-    return this.stats().idle
+    return this._breakwater.clients.connections.state().idle
   }
 
   /** Callers that wait for a client to be released; those for whom one is connecting do not count, as in pg. */
   get waitingCount(): number {
-    const { pending, creating } = this.stats()
+    const { pending, creating } = this._breakwater.clients.connections.state()
     return Math.max(0, pending - creating)
   }
 

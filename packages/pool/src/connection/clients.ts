@@ -20,7 +20,6 @@ import type { AcquireOptions } from '../engine/waits.js'
 import { inDriverWords, RELEASED_TWICE, traced, usage } from '../pool-errors.js'
 import type { PoolEvent, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
-import { type Acquirer, framesOf, noteAcquirer } from './acquirer.js'
 import { cancelQuery } from './cancel.js'
 import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
@@ -78,22 +77,20 @@ export class Clients {
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
   async checkOut(options?: AcquireOptions): Promise<ClientLike> {
-    const acquirer = this.#options.tracesAcquirers ? noteAcquirer() : undefined
     const idle = this.connections.tryAcquire()
     const lease = idle && this.#health.isFresh(idle.value) ? idle : await this.#take(idle, options)
-    this.#lend(lease, acquirer)
+    this.#lend(lease)
     if (lease.value.isNew) await this.#verify(lease.value)
     return lease.value.client
   }
 
   /** Runs one query on a client that is its own meanwhile; on another if it has not run on the first. */
   async run(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult> {
-    const acquirer = this.#options.tracesAcquirers ? noteAcquirer() : undefined
     this.#retries.count()
     for (let isFirst = true; ; isFirst = false) {
       const idle = this.connections.tryAcquire()
       const lease = idle && this.#health.isFresh(idle.value) ? idle : await this.#take(idle, { signal })
-      this.#lend(lease, acquirer)
+      this.#lend(lease)
       if (lease.value.isNew) await this.#verify(lease.value)
       try {
         const result = await dispatch(lease.value.client, query, values, signal)
@@ -128,26 +125,21 @@ export class Clients {
 
   /** Resolves with a connection that is not known to be lost; those that are, are closed on the way. */
   async #take(idle: Lease<Connection> | undefined, options: AcquireOptions | undefined): Promise<Lease<Connection>> {
-    for (let lease = idle; ; lease = this.connections.tryAcquire()) {
-      lease ??= await this.#acquire(options)
-      if (await this.#health.look(lease.value)) return lease
-      lease.retire()
-    }
-  }
-
-  async #acquire(options: AcquireOptions | undefined): Promise<Lease<Connection>> {
     try {
-      return await this.connections.acquire(options)
+      for (let lease = idle; ; lease = this.connections.tryAcquire()) {
+        lease ??= await this.connections.acquire(options)
+        if (this.#health.isFresh(lease.value) || (await this.#health.look(lease.value))) return lease
+        lease.retire()
+      }
     } catch (error) {
       throw traced(inDriverWords(error))
     }
   }
 
-  #lend(lease: Lease<Connection>, acquirer: Acquirer | undefined): void {
+  #lend(lease: Lease<Connection>): void {
     const connection = lease.value
     const { client } = connection
     connection.lease = lease
-    connection.acquirer = acquirer
     this.#health.watch()
     client.release = error => this.#release(lease, error)
     if (this.#pool.options.allowExitOnIdle) keepAlive(client, true)
@@ -214,7 +206,7 @@ export class Clients {
     if (isInTransaction(client)) {
       const rolledBack = await rollBack(client, this.#clock)
       this.#leftInTransaction++
-      const acquiredAt = framesOf(lease.value.acquirer)
+      const { acquiredAt } = lease
       this.events.emit({ type: 'transaction-left-open', pool: this.connections.name, rolledBack, acquiredAt })
       if (!rolledBack) return lease.retire()
     }
@@ -270,7 +262,7 @@ export class Clients {
     if (!inUse) this.connections.retire(connection)
     if (!error) return
     this.#lost++
-    const who = { processId: processIdOf(client), acquiredAt: inUse ? framesOf(connection.acquirer) : undefined }
+    const who = { processId: processIdOf(client), acquiredAt: lease?.acquiredAt }
     this.events.emit({ type: 'connection-lost', pool: this.connections.name, inUse, error, ...who })
     if (inUse || this.#pool.listenerCount('error') === 0) return
     this.#pool.emit('error', Object.assign(error, { client }), client)

@@ -2,7 +2,6 @@
 
 import { type ClientLike, destroySocket, isQueryable } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
-import type { Acquirer } from './acquirer.js'
 
 export class Connection {
   readonly client: ClientLike
@@ -10,8 +9,6 @@ export class Connection {
   lease: Lease<Connection> | undefined = undefined
   /** False once the application has had the client. */
   isNew = true
-  /** Who has it, where that is noted. */
-  acquirer: Acquirer | undefined = undefined
   /** When it was last put to rest, by the coarse clock. */
   restsSince = 0
   /** Its socket or its backend is gone. */

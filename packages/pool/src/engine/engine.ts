@@ -55,7 +55,7 @@ import { Endings } from './endings.js'
 import { acquireTimeout, createTimeout, stopping } from './errors.js'
 import { Evictor, isExpired, lifetimeMs } from './evictor.js'
 import { Gate } from './gate.js'
-import { type Acquirer, Leaks } from './leaks.js'
+import { Acquirer, Leaks } from './leaks.js'
 import { type Lease, SlotLease } from './lease.js'
 import { isTransient, type ResolvedOptions, type Size } from './options.js'
 import type { RetireReason, Slot } from './slot.js'
@@ -118,13 +118,13 @@ export class Engine<T> {
     const slot = this.#store.peek()
     if (!slot || isStale(this.#options, slot)) return undefined
     this.#store.take()
-    return this.#lend(slot, this.#leaks?.trace())
+    return this.#lend(slot, this.#leaks && new Acquirer())
   }
 
   /** Queues a caller, or refuses it. */
   wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Lease<T>> {
     if (this.#phase !== 'open') return this.#admission.refuse(stopping(this.state()))
-    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks?.trace())
+    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks && new Acquirer())
     this.#moveOn()
     return served
   }

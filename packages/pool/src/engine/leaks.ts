@@ -6,10 +6,28 @@ import type { Slot } from './slot.js'
 /** Enough to get from here through the pool to the caller, and to see who called that. */
 const FRAMES = 12
 
-/** Where a lease was acquired. V8 writes the text only if it is read. */
-export interface Acquirer {
-  readonly stack: string
-  reported: boolean
+/** Where a lease was acquired. */
+export class Acquirer {
+  /** V8 writes the text only if it is read. */
+  declare readonly stack: string
+  reported = false
+
+  /** Must be made in the caller's own tick. */
+  constructor() {
+    const usual = Error.stackTraceLimit
+    Error.stackTraceLimit = FRAMES
+    Error.captureStackTrace(this, Acquirer)
+    Error.stackTraceLimit = usual
+  }
+
+  /** The stack without V8's first line, one frame a line. */
+  get frames(): string {
+    return String(this.stack)
+      .split('\n')
+      .filter(line => line.startsWith('    at '))
+      .map(line => line.trim())
+      .join('\n')
+  }
 }
 
 export class Leaks<T> {
@@ -30,16 +48,6 @@ export class Leaks<T> {
     this.#afterMs = afterMs
     this.#slots = slots
     this.#leaked = leaked
-  }
-
-  /** Notes who calls; must be called in the caller's own tick. */
-  trace(): Acquirer {
-    const acquirer = { stack: '', reported: false }
-    const usual = Error.stackTraceLimit
-    Error.stackTraceLimit = FRAMES
-    Error.captureStackTrace(acquirer, this.trace)
-    Error.stackTraceLimit = usual
-    return acquirer
   }
 
   /** Watches a slot that has just been leased. Mostly free: leases that began before are due before. */
@@ -66,17 +74,8 @@ export class Leaks<T> {
         continue
       }
       acquirer.reported = true
-      this.#leaked(slot, heldMs, framesOf(acquirer))
+      this.#leaked(slot, heldMs, acquirer.frames)
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#timer ??= this.#clock.schedule(nextMs, this.#sweep)
   }
-}
-
-/** The frames alone, without V8's first line. */
-function framesOf({ stack }: Acquirer): string {
-  return String(stack)
-    .split('\n')
-    .filter(line => line.startsWith('    at '))
-    .map(line => line.trim())
-    .join('\n')
 }

@@ -6,6 +6,8 @@ import type { RetireReason, Slot } from './slot.js'
 /** A resource that is the caller's alone until it is released or retired. */
 export interface Lease<T> extends AsyncDisposable {
   readonly value: T
+  /** The stack of the call that acquired it, one frame a line; with `leakWarningAfter` alone, until the lease has ended. */
+  readonly acquiredAt: string | undefined
   /**
    * Gives the resource back for the next caller.
    * @throws {BreakwaterError} kind `usage`, code `POOL_LEASE_RELEASED`, when the lease has ended already.
@@ -31,6 +33,10 @@ export class SlotLease<T> implements Lease<T> {
     this.value = slot.value
     this.#slot = slot
     this.#giveBack = giveBack
+  }
+
+  get acquiredAt(): string | undefined {
+    return this.#slot?.acquirer?.frames
   }
 
   release(): void {

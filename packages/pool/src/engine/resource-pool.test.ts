@@ -84,6 +84,35 @@ describe('acquiring', () => {
     })
   })
 
+  it('times each caller out at its own time, in whatever order they came, and keeps no timer for the rest', async () => {
+    const { pool, clock } = await setUpIdle({ max: 1 })
+    const held = await pool.acquire()
+    const ended: string[] = []
+    const wait = (name: string, timeout: number): void => {
+      pool.acquire({ timeout }).then(
+        lease => (ended.push(`${name} served`), lease.release()),
+        error => ended.push(`${name} after ${error.elapsedMs}`),
+      )
+    }
+    wait('patient', 10_000)
+    wait('hasty', 100)
+    wait('steady', 300)
+    await clock.advance(99)
+    expect(ended).toEqual([])
+    await clock.advance(1)
+    expect(ended).toEqual(['hasty after 100'])
+    wait('late', 50)
+    await clock.advance(50)
+    expect(ended).toEqual(['hasty after 100', 'late after 50'])
+    await clock.advance(150)
+    expect(ended).toEqual(['hasty after 100', 'late after 50', 'steady after 300'])
+    held.release()
+    await clock.advance(0)
+    expect(ended.at(-1)).toBe('patient served')
+    await pool.dispose()
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('rejects with the reason of the signal, before the wait or during it, and forgets the caller', async () => {
     const { pool, factory, settle } = setUp()
     await expect(pool.acquire({ signal: AbortSignal.abort(down) })).rejects.toBe(down)

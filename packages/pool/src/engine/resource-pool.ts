@@ -9,7 +9,7 @@ import { drainTimeout } from './errors.js'
 import type { Lease } from './lease.js'
 import { type ResolvedOptions, type ResourcePoolOptions, resolveOptions, resolveSize, type Size } from './options.js'
 import type { RetireReason } from './slot.js'
-import type { ResourcePoolEvent, ResourcePoolStats } from './stats.js'
+import type { ResourcePoolEvent, ResourcePoolState, ResourcePoolStats } from './stats.js'
 import { type AcquireOptions, deadlineOf, type StopOptions, timeoutOf } from './waits.js'
 
 export class ResourcePool<T> implements Managed, AsyncDisposable {
@@ -124,6 +124,12 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
     return this.#engine.report.events.subscribe(listener)
   }
 
+  /** The pool at this instant, for those who ask often. */
+  state(): ResourcePoolState {
+    return this.#engine.state()
+  }
+
+  /** The same, with all that was counted; works out the distributions. */
   stats(): ResourcePoolStats {
     return this.#engine.stats()
   }
