@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { BreakwaterError, Deadline, type Duration, type Managed, parseDuration } from '@breakwater/kernel'
-import { type CacheKey, KeyLayout } from './keys.js'
+import { type CacheKey, wakeChannel } from './keys.js'
 import { InFlight } from './load/in-flight.js'
 import { MissBudget } from './load/miss-budget.js'
 import { MemoryTier } from './memory/memory-tier.js'
@@ -16,9 +16,10 @@ import {
   resolveSpaceOptions,
   type SpaceOptions,
 } from './options.js'
-import { RedisClient } from './redis/client.js'
+import { connectToAny } from './redis/connections.js'
 import { InvalidationLog } from './redis/invalidation-log.js'
 import { clear, GENERATION_LENGTH } from './redis/scripts.js'
+import { Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { Space } from './space.js'
 import type { SpaceStats } from './space-stats.js'
@@ -38,9 +39,9 @@ export interface CacheStats {
     | {
         /** Operations that failed, hung or were not tried. */
         readonly failures: number
-        /** Whether the invalidation log is heard, so that the first tier may be believed. */
+        /** Whether the invalidation log is heard, on a Cluster that of every shard, so that the first tier may be believed. */
         readonly following: boolean
-        /** Open: Redis did not answer, and is not asked for a while. */
+        /** Open: Redis did not answer, on a Cluster one of its shards, and is not asked for a while. */
         readonly breaker: 'closed' | 'open' | 'half-open'
         /** Entries of the log taken, this instance's own included. */
         readonly invalidations: number
@@ -62,7 +63,8 @@ export class Cache implements Managed {
   readonly #spaces = new Map<string, Space<unknown, never>>()
   readonly #around: SpaceSurroundings
   readonly #inFlight = new InFlight()
-  readonly #log: InvalidationLog | undefined
+  /** By shard. */
+  readonly #logs: readonly InvalidationLog[]
   #wakeChannel: WakeChannel | undefined
   #state: 'open' | 'draining' | 'disposed' = 'open'
   #disposing: Promise<void> | undefined
@@ -71,25 +73,24 @@ export class Cache implements Managed {
   constructor(options: CacheOptions = {}) {
     this.#options = resolveCacheOptions(options)
     const { clock, redis: raw, redisTimeoutMs, maxLagMs, namespace } = this.#options
-    const layout = new KeyLayout(namespace)
-    const redis = raw && new RedisClient(raw, clock, redisTimeoutMs)
-    const wakeChannel = layout.wakeChannel(randomBytes(9).toString('base64url'))
-    if (redis !== undefined) {
-      this.#log = new InvalidationLog(redis, layout, clock, maxLagMs, {
-        onInvalidated: message => this.#onInvalidated(message),
-        onGap: () => this.#fenceAll(),
-      })
-    }
+    const shards = raw && new Shards(raw, namespace, clock, redisTimeoutMs)
+    this.#logs = (shards?.all ?? []).map(
+      shard =>
+        new InvalidationLog(shard, clock, maxLagMs, {
+          onInvalidated: message => this.#onInvalidated(message),
+          onGap: () => {
+            for (const space of this.#spaces.values()) space.fenceShard(shard)
+          },
+        }),
+    )
     this.#around = {
       clock,
       logger: this.#options.logger,
-      redis,
-      layout,
+      shards,
       memory: new MemoryTier(this.#options.memoryBytes),
       budget: new MissBudget(this.#options.missBudget),
       inFlight: this.#inFlight,
-      trust: this.#log ?? { until: Number.POSITIVE_INFINITY },
-      wakeChannel,
+      wakeChannel: wakeChannel(namespace, randomBytes(9).toString('base64url')),
       connect: () => this.#connect(),
       beginGeneration: of => this.#beginGeneration(of),
       isDraining: () => this.#state !== 'open',
@@ -138,10 +139,10 @@ export class Cache implements Managed {
    */
   async init(options: LifeOptions = {}): Promise<void> {
     const deadline = this.#deadline(options.deadline)
-    if (this.#log === undefined) return
+    if (this.#logs.length === 0) return
     this.#connect()
     await deadline.race(
-      this.#log.following(),
+      Promise.all(this.#logs.map(log => log.following())),
       () =>
         new BreakwaterError(
           'timeout',
@@ -194,19 +195,25 @@ export class Cache implements Managed {
   }
 
   stats(): CacheStats {
-    const { memory, budget, redis, clock } = this.#around
+    const { memory, budget } = this.#around
     return {
       spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, { ...space.stats }])),
       memory: { bytes: memory.bytes, entries: memory.entryCount, evictions: memory.evictions },
       loads: { inFlight: this.#inFlight.count, pending: budget.pending, budget: budget.size },
-      redis: redis &&
-        this.#log && {
-          failures: redis.failures,
-          following: this.#log.until > clock.now(),
-          breaker: redis.breaker,
-          invalidations: this.#log.invalidations,
-          gaps: this.#log.gaps,
-        },
+      redis: this.#redisStats(),
+    }
+  }
+
+  #redisStats(): CacheStats['redis'] {
+    const clients = this.#around.shards?.all.map(shard => shard.redis)
+    if (clients === undefined) return undefined
+    const breakers = clients.map(client => client.breaker)
+    return {
+      failures: sum(clients.map(client => client.failures)),
+      following: this.#logs.every(log => log.isFollowing),
+      breaker: (['open', 'half-open'] as const).find(state => breakers.includes(state)) ?? 'closed',
+      invalidations: sum(this.#logs.map(log => log.invalidations)),
+      gaps: sum(this.#logs.map(log => log.gaps)),
     }
   }
 
@@ -222,18 +229,22 @@ export class Cache implements Managed {
     // The aborted loads release their leases, each within the bound of one Redis operation.
     await this.#inFlight.idle()
     for (const space of this.#spaces.values()) space.guard?.dispose()
-    this.#log?.dispose()
+    for (const log of this.#logs) log.dispose()
     this.#wakeChannel?.dispose()
-    this.#around.redis?.dispose()
+    for (const { redis } of this.#around.shards?.all ?? []) redis.dispose()
   }
 
   /** Opens the cache's own connections, at its first read past the first tier or at `init`. */
   #connect(): void {
-    const { redis, wakeChannel } = this.#around
+    const { redis } = this.#options
     if (redis === undefined || this.#wakeChannel !== undefined || this.#state === 'disposed') return
-    this.#log?.start()
-    this.#wakeChannel = new WakeChannel(redis.raw, wakeChannel, message =>
-      this.#dispatch(message, (space, key) => space.wake(key)),
+    for (const log of this.#logs) log.start()
+    const { wakeChannel, clock } = this.#around
+    this.#wakeChannel = new WakeChannel(
+      () => connectToAny(redis),
+      wakeChannel,
+      clock,
+      message => this.#dispatch(message, (space, key) => space.wake(key)),
     )
   }
 
@@ -251,10 +262,13 @@ export class Cache implements Managed {
   }
 
   async #beginGeneration(of: string): Promise<void> {
-    const { redis, layout } = this.#around
-    const keys = [layout.generations(), layout.log(), layout.logSequence()]
     const generation = randomBytes(6).toString('base64url').slice(0, GENERATION_LENGTH)
-    await redis?.run(clear, keys, [`${CLEARED}${of}`, of, generation])
+    const args = [`${CLEARED}${of}`, of, generation]
+    await Promise.all(
+      (this.#around.shards?.all ?? []).map(({ redis, layout }) =>
+        redis.run(clear, [layout.generations(), layout.log(), layout.logSequence()], args),
+      ),
+    )
   }
 
   #onInvalidated(message: string): void {
@@ -272,6 +286,10 @@ export class Cache implements Managed {
     const space = this.#spaces.get(message.slice(0, colon))
     if (space !== undefined) act(space, message.slice(colon + 1))
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0)
 }
 
 function disposedError(): BreakwaterError {

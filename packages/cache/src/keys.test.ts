@@ -49,7 +49,7 @@ describe('encodeKey', () => {
 
 describe('KeyLayout', () => {
   it('keeps all that one script touches under one hash tag, whatever the key holds', () => {
-    const layout = new KeyLayout('app')
+    const layout = new KeyLayout('app', '0')
     const tag = (redisKey: string): string | undefined => /\{(.*?)\}/.exec(redisKey)?.[1]
     for (const text of ['1', '{x}', 'a}b{c', ':', '']) {
       const keys = [

@@ -49,52 +49,51 @@ export function encodeKey(key: CacheKey): string {
 export const NAME_PATTERN: RegExp = /^[\w.-]{1,64}$/
 
 /**
- * Where things lie in Redis: `<namespace>:{<shard>}:<kind>:<space>:<key>`. All that one script touches has the same
- * hash tag, so that on Cluster no script crosses a slot. A single server has the one shard `0`.
+ * Where the things of one shard lie in Redis: `<namespace>:{<tag>}:<kind>:<space>:<key>`. All that one script touches has
+ * the same hash tag, so that on Cluster no script crosses a slot; see redis/shards.ts.
  */
 export class KeyLayout {
-  readonly namespace: string
-  readonly #shard: string
+  readonly #prefix: string
 
-  constructor(namespace: string) {
-    this.namespace = namespace
-    this.#shard = `${namespace}:{0}:`
+  constructor(namespace: string, tag: string) {
+    this.#prefix = `${namespace}:{${tag}}:`
   }
 
   value(space: string, key: string): string {
-    return `${this.#shard}v:${space}:${key}`
+    return `${this.#prefix}v:${space}:${key}`
   }
 
   /** Holds the token of whoever loads the value, or the note that the last load failed. */
   lease(space: string, key: string): string {
-    return `${this.#shard}l:${space}:${key}`
+    return `${this.#prefix}l:${space}:${key}`
   }
 
   /** Set of the wake channels of instances that wait for the lease's holder. */
   waiters(space: string, key: string): string {
-    return `${this.#shard}w:${space}:${key}`
+    return `${this.#prefix}w:${space}:${key}`
   }
 
-  /** Stream of invalidations, followed by every instance. */
+  /** Stream of the shard's invalidations, followed by every instance. */
   log(): string {
-    return `${this.#shard}log`
+    return `${this.#prefix}log`
   }
 
   /** Counts the log's entries, so that a follower notices one that it missed. */
   logSequence(): string {
-    return `${this.#shard}seq`
+    return `${this.#prefix}seq`
   }
 
-  /** Hash of the generations of the whole cache and of its spaces, which `clear` changes. */
+  /** Hash of the generations of the whole cache and of its spaces, which `clear` changes: a copy in each shard. */
   generations(): string {
-    return `${this.#shard}gen`
+    return `${this.#prefix}gen`
   }
 
   guard(space: string, part: string): string {
-    return `${this.#shard}g:${space}:${part}`
+    return `${this.#prefix}g:${space}:${part}`
   }
+}
 
-  wakeChannel(instance: string): string {
-    return `${this.namespace}:wake:${instance}`
-  }
+/** Channel on which an instance is woken. */
+export function wakeChannel(namespace: string, instance: string): string {
+  return `${namespace}:wake:${instance}`
 }

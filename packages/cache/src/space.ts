@@ -16,6 +16,7 @@ import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
 import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
 import type { Script } from './redis/client.js'
 import { discard, expire, IDENTITY_LENGTH, invalidate, set } from './redis/scripts.js'
+import { type Shard, UNCONDITIONAL } from './redis/shards.js'
 import { SpaceStats } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 
@@ -46,8 +47,14 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.#options = options
     this.#around = around
     this.#memory = around.memory.space<V>()
-    const { redis, layout, clock, logger } = around
-    this.guard = options.guard?.bind({ space: name, redis, layout, clock, logger })
+    const { shards, clock, logger } = around
+    this.guard = options.guard?.bind({
+      space: name,
+      shard: shards?.of(name),
+      clock,
+      logger,
+      forget: key => this.#invalidate(key),
+    })
     const { budget, inFlight } = around
     this.#bounds = { space: name, clock, budget, inFlight, hardTimeoutMs: options.hardTimeoutMs }
     const { load, loadMany, batchSize } = options
@@ -56,9 +63,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
       ...this.#bounds,
       stats: this.stats,
       guard: this.guard,
-      lease: redis && new LoadLease(redis, layout, name, around.wakeChannel, options.leaseMs, options.backoffMs),
+      lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, options.backoffMs),
       discard: async (key, stored) => {
-        await redis?.run(discard, [layout.value(name, key)], [stored.slice(0, IDENTITY_LENGTH)])
+        const shard = shards?.of(name, key)
+        await shard?.redis.run(discard, [shard.layout.value(name, key)], [stored.slice(0, IDENTITY_LENGTH)])
       },
       keep: (key, value, freshMs, staleMs, bodyLength) => this.#keep(key, value, freshMs, staleMs, bodyLength),
       isDraining: () => around.isDraining(),
@@ -83,7 +91,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const entry = this.#memory.get(key)
     if (entry !== undefined) {
       const now = this.#around.clock.coarse()
-      if (now < entry.freshUntil && now < this.#around.trust.until) {
+      if (now < entry.freshUntil && now < entry.trust.until) {
         this.stats.memoryHits++
         entry.resolved ??= Promise.resolve(entry.value)
         return entry.resolved
@@ -134,13 +142,13 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const ttlMs = value === null ? policy.absentTtlMs : policy.ttlMs
     const graceMs = value === null ? 0 : policy.graceMs
     this.fence(key)
-    if (this.#around.redis === undefined) {
+    const shard = this.#around.shards?.of(this.name, key)
+    if (shard === undefined) {
       this.#keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
       return
     }
-    const { redis, layout } = this.#around
     const args = [`${this.name}:${key}`, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs), this.name]
-    await redis.run(set, [...this.#invalidationKeys(key), layout.generations()], args)
+    await shard.redis.run(set, [...this.#invalidationKeys(shard, key), shard.layout.generations()], args)
     this.fence(key)
   }
 
@@ -152,9 +160,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
    *   old value; call it again.
    */
   async delete(id: K): Promise<void> {
-    const key = encodeKey(id)
-    this.fence(key)
-    await this.#tellRedis(invalidate, key)
+    await this.#invalidate(encodeKey(id))
   }
 
   /** Deletes many keys; see `delete`. Rejects with an AggregateError when some could not be, after trying all. */
@@ -181,7 +187,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
    */
   async expire(id: K): Promise<void> {
     const key = encodeKey(id)
-    if (this.#around.redis !== undefined) {
+    if (this.#around.shards !== undefined) {
       this.fence(key)
       return this.#tellRedis(expire, key)
     }
@@ -225,15 +231,18 @@ export class Space<V, K extends CacheKey = CacheKey> {
     flight.wake()
   }
 
-  /** Forgets all keys, for an instance that may have missed an invalidation. */
+  /** Forgets all keys. */
   fenceAll(): void {
     this.#memory.clear()
     this.#failures.clear()
-    for (const flight of this.#flights.values()) {
-      flight.fenced = true
-      flight.wake()
+    for (const key of this.#flights.keys()) this.#fenceFlight(key)
+  }
+
+  /** Keeps what is under way in `shard` from being kept, for an instance that may have missed an invalidation there. */
+  fenceShard(shard: Shard): void {
+    for (const key of [...this.#failures.keys(), ...this.#flights.keys()]) {
+      if (this.#around.shards?.of(this.name, key) === shard) this.#fenceFlight(key)
     }
-    this.#flights.clear()
   }
 
   /** The holder of a key's lease is done. */
@@ -249,7 +258,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const entry = this.#memory.get(key)
     if (entry === undefined) return undefined
     const now = this.#around.clock.coarse()
-    return now < entry.freshUntil && now < this.#around.trust.until ? entry : undefined
+    return now < entry.freshUntil && now < entry.trust.until ? entry : undefined
   }
 
   /** The first tier has nothing fresh. */
@@ -260,9 +269,8 @@ export class Space<V, K extends CacheKey = CacheKey> {
     load: OneLoad<V, K> | undefined,
     policy: ResolvedPolicy,
   ): Promise<Outcome<V>> {
-    const { clock, trust } = this.#around
-    const now = clock.now()
-    const stale = entry !== undefined && now < entry.staleUntil && now < trust.until ? entry : undefined
+    const now = this.#around.clock.now()
+    const stale = entry !== undefined && now < entry.staleUntil && now < entry.trust.until ? entry : undefined
     const flying = this.#flights.get(key)
     if (stale !== undefined) {
       this.stats.staleHits++
@@ -328,9 +336,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
 
   #keep(key: string, value: V | null, freshMs: number, staleMs: number, bodyLength: number): void {
     const now = this.#around.clock.now()
+    const trust = this.#around.shards?.of(this.name, key).trust ?? UNCONDITIONAL
     this.#memory.set(
       key,
-      { value, freshUntil: now + freshMs, staleUntil: now + staleMs, resolved: undefined },
+      { value, freshUntil: now + freshMs, staleUntil: now + staleMs, trust, resolved: undefined },
       bodyLength,
     )
   }
@@ -357,16 +366,20 @@ export class Space<V, K extends CacheKey = CacheKey> {
     }
   }
 
+  async #invalidate(key: string): Promise<void> {
+    this.fence(key)
+    await this.#tellRedis(invalidate, key)
+  }
+
   async #tellRedis(script: Script, key: string): Promise<void> {
-    const { redis } = this.#around
-    if (redis === undefined) return
-    await redis.run(script, this.#invalidationKeys(key), [`${this.name}:${key}`])
+    const shard = this.#around.shards?.of(this.name, key)
+    if (shard === undefined) return
+    await shard.redis.run(script, this.#invalidationKeys(shard, key), [`${this.name}:${key}`])
     // A read that began in between may have taken the old value from Redis.
     this.fence(key)
   }
 
-  #invalidationKeys(key: string): string[] {
-    const { layout } = this.#around
+  #invalidationKeys({ layout }: Shard, key: string): string[] {
     return [
       layout.value(this.name, key),
       layout.lease(this.name, key),

@@ -1,22 +1,19 @@
 /** What a cache lends to each of its spaces. */
 
 import type { BreakwaterError, Clock, Logger } from '@breakwater/kernel'
-import type { KeyLayout } from './keys.js'
 import type { InFlight } from './load/in-flight.js'
 import type { MissBudget } from './load/miss-budget.js'
 import type { MemoryTier } from './memory/memory-tier.js'
-import type { RedisClient } from './redis/client.js'
+import type { Shards } from './redis/shards.js'
 
 export interface SpaceSurroundings {
   readonly clock: Clock
   readonly logger: Logger | undefined
-  readonly redis: RedisClient | undefined
-  readonly layout: KeyLayout
+  /** None without Redis. */
+  readonly shards: Shards | undefined
   readonly memory: MemoryTier
   readonly budget: MissBudget
   readonly inFlight: InFlight
-  /** Until when, on the clock, the first tier may be believed: moved on by the follower of the invalidation log. */
-  readonly trust: { readonly until: number }
   readonly wakeChannel: string
   /** Sees to it that other instances are heard; called before anything is read past the first tier. */
   connect(): void

@@ -65,6 +65,7 @@ class BloomGuard implements BoundGuard {
   readonly #clock: Clock
   readonly #logger: Logger | undefined
   readonly #shared: SharedBits | undefined
+  readonly #forget: GuardSurroundings['forget']
   readonly #disposed = new AbortController()
   /** The copy; meaningful while `state` is ready. */
   #filter: Filter
@@ -82,7 +83,8 @@ class BloomGuard implements BoundGuard {
     this.#clock = around.clock
     this.#logger = around.logger
     this.#filter = new Filter(shape)
-    this.#shared = around.redis && new SharedBits(around.redis, around.layout, around.space)
+    this.#shared = around.shard && new SharedBits(around.shard, around.space)
+    this.#forget = key => around.forget(key)
   }
 
   mayContain(key: string): boolean | Promise<boolean> {
@@ -99,7 +101,8 @@ class BloomGuard implements BoundGuard {
     const key = encodeKey(id)
     this.#filter.add(key)
     this.#filling?.add(key)
-    await this.#shared?.add(key, this.#header)
+    // In any order: until both are done nobody counts on either. On Cluster they lie in two shards.
+    await Promise.all([this.#shared?.add(key, this.#header), this.#forget(key)])
   }
 
   async init(signal: AbortSignal): Promise<void> {

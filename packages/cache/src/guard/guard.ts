@@ -1,16 +1,17 @@
 /** What a space asks of a guard, and what it hands it. */
 
 import type { Clock, Logger } from '@breakwater/kernel'
-import type { CacheKey, KeyLayout } from '../keys.js'
-import type { RedisClient } from '../redis/client.js'
+import type { CacheKey } from '../keys.js'
+import type { Shard } from '../redis/shards.js'
 
 export interface GuardSurroundings {
   readonly space: string
-  /** None: the guard lives in this process alone. */
-  readonly redis: RedisClient | undefined
-  readonly layout: KeyLayout
+  /** Where its bits lie; none: the guard lives in this process alone. */
+  readonly shard: Shard | undefined
   readonly clock: Clock
   readonly logger: Logger | undefined
+  /** Removes what the cache knows of a key, everywhere, and keeps what is being loaded from being kept; as `delete` does. */
+  forget(key: string): Promise<void>
 }
 
 /** A guard as declared with a space's options; it is bound once, to that space. */

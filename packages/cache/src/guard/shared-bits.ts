@@ -12,7 +12,7 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyLayout } from '../keys.js'
 import { type RedisClient, Script } from '../redis/client.js'
-import { APPEND_TO_LOG, WAKE } from '../redis/scripts.js'
+import type { Shard } from '../redis/shards.js'
 import { byteLengthOf, Filter, type FilterShape, redisOffsets } from './filter.js'
 import { HASH_VERSION } from './hashing.js'
 
@@ -61,18 +61,14 @@ end
 return 1`)
 
 /**
- * Sets a key's bits, and drops what the cache knows of the key: KEYS header, bits, waiters, log, sequence, value, lease;
- * ARGV wake message, epoch, offsets. Replies 1, or 0 if the header names another epoch or none that we understand, while
- * we thought of one: nothing was done then.
+ * Sets a key's bits: KEYS header, bits; ARGV epoch, offsets. Replies 1, or 0 if the header names another epoch or none that
+ * we understand, while we thought of one: nothing was done then.
  */
 const addBits = new Script(`
 local header = redis.call('HMGET', KEYS[1], 'epoch', 'version')
 local epoch = header[1] and header[2] == '${HASH_VERSION}' and header[1] or ''
-if epoch ~= ARGV[2] then return 0 end
-for i = 3, #ARGV do redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
-redis.call('DEL', KEYS[6], KEYS[7])
-${WAKE}
-${APPEND_TO_LOG}
+if epoch ~= ARGV[1] then return 0 end
+for i = 2, #ARGV do redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
 return 1`)
 
 /** What the header says of the bits that count. Whoever finds them takes over their shape, whatever its own would be. */
@@ -89,7 +85,7 @@ export class SharedBits {
   readonly #header: string
   readonly #build: string
 
-  constructor(redis: RedisClient, layout: KeyLayout, space: string) {
+  constructor({ redis, layout }: Shard, space: string) {
     this.#redis = redis
     this.#layout = layout
     this.#space = space
@@ -171,17 +167,8 @@ export class SharedBits {
     let header = known
     for (;;) {
       const epoch = header?.epoch ?? ''
-      const keys = [
-        this.#header,
-        this.#bits(epoch),
-        this.#layout.waiters(this.#space, key),
-        this.#layout.log(),
-        this.#layout.logSequence(),
-        this.#layout.value(this.#space, key),
-        this.#layout.lease(this.#space, key),
-      ]
       const offsets = header === undefined ? [] : redisOffsets(key, header.shape)
-      if ((await this.#redis.run(addBits, keys, [`${this.#space}:${key}`, epoch, ...offsets])) === 1) return header
+      if ((await this.#redis.run(addBits, [this.#header, this.#bits(epoch)], [epoch, ...offsets])) === 1) return header
       header = await this.look()
     }
   }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Clock, systemClock, type Timer } from '@breakwater/kernel'
 import { eventually, startProxy, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { Gate, instancesOn } from '../instances.fixture.js'
@@ -51,10 +51,10 @@ const MINUTE = { ttl: '1m', jitter: 0 } as const
 
 describe('the client’s shape', () => {
   it('is one that an ioredis client has', () => {
-    const client = new Redis({ lazyConnect: true })
-    const fits: RedisLike = client
-    expect(fits.status).toBe('wait')
-    client.disconnect()
+    const clients = [new Redis({ lazyConnect: true }), new Cluster([], { lazyConnect: true })]
+    const fit: RedisLike[] = clients
+    expect(fit.map(client => client.status)).toEqual(['wait', 'wait'])
+    for (const client of clients) client.disconnect()
   })
 })
 

@@ -47,9 +47,8 @@
 
 import { randomUUID } from 'node:crypto'
 import type { EncodedEntry } from '../entry.js'
-import type { KeyLayout } from '../keys.js'
-import type { RedisClient } from '../redis/client.js'
 import { FAILED, fill, getOrLease, HIT, release, renew, STALE, STALE_WON, WAIT, WON } from '../redis/scripts.js'
+import type { Shard, Shards } from '../redis/shards.js'
 import { TurnBatch } from './turn-batch.js'
 
 /** The right to load a key, as long as Redis holds the token for it and no clear has changed the stamp. */
@@ -77,24 +76,19 @@ type RawReply = [state: number, text: string, ms: number, stamp: string]
 const MOST_KEYS_AT_ONCE = 200
 
 export class LoadLease {
-  readonly #redis: RedisClient
-  readonly #layout: KeyLayout
+  readonly #shards: Shards
   readonly #space: string
   readonly #wakeChannel: string
   readonly leaseMs: number
   readonly #backoffMs: number
-  readonly #asked = new TurnBatch<Question, LeaseReply>(MOST_KEYS_AT_ONCE, questions => this.#ask(questions))
+  /** By shard. */
+  readonly #asked: readonly TurnBatch<Question, LeaseReply>[]
 
-  constructor(
-    redis: RedisClient,
-    layout: KeyLayout,
-    space: string,
-    wakeChannel: string,
-    leaseMs: number,
-    backoffMs: number,
-  ) {
-    this.#redis = redis
-    this.#layout = layout
+  constructor(shards: Shards, space: string, wakeChannel: string, leaseMs: number, backoffMs: number) {
+    this.#shards = shards
+    this.#asked = shards.all.map(
+      shard => new TurnBatch<Question, LeaseReply>(MOST_KEYS_AT_ONCE, questions => this.#ask(shard, questions)),
+    )
     this.#space = space
     this.#wakeChannel = wakeChannel
     this.leaseMs = leaseMs
@@ -106,15 +100,17 @@ export class LoadLease {
     return randomUUID()
   }
 
-  /** Reads `key`, or asks for its lease. What is asked for in one turn of the event loop goes in one round trip. */
+  /** Reads `key`, or asks for its lease. What is asked for in one turn of the event loop goes in one round trip a shard. */
   getOrLease(key: string, token: string): Promise<LeaseReply> {
-    return this.#asked.add({ keys: this.#keys(key), token })
+    const shard = this.#shardOf(key)
+    const batch = this.#asked[shard.index] as TurnBatch<Question, LeaseReply>
+    return batch.add({ keys: this.#keys(shard, key), token })
   }
 
-  async #ask(questions: readonly Question[]): Promise<LeaseReply[]> {
-    const replies = (await this.#redis.run(
+  async #ask({ redis, layout }: Shard, questions: readonly Question[]): Promise<LeaseReply[]> {
+    const replies = (await redis.run(
       getOrLease,
-      [this.#layout.generations(), ...questions.flatMap(question => question.keys)],
+      [layout.generations(), ...questions.flatMap(question => question.keys)],
       [this.leaseMs, this.#wakeChannel, this.#space, ...questions.map(question => question.token)],
     )) as RawReply[]
     return replies.map((reply, i) => readReply(reply, (questions[i] as Question).token))
@@ -124,12 +120,14 @@ export class LoadLease {
   async fill(key: string, lease: Lease, entry: EncodedEntry, ttlMs: number, graceMs: number): Promise<boolean> {
     const times = [Math.ceil(ttlMs), Math.ceil(graceMs)]
     const args = [this.#message(key), lease.token, entry.kind, entry.body, ...times, this.#space, lease.stamp]
-    return (await this.#redis.run(fill, [...this.#keys(key), this.#layout.generations()], args)) === 1
+    const shard = this.#shardOf(key)
+    return (await shard.redis.run(fill, [...this.#keys(shard, key), shard.layout.generations()], args)) === 1
   }
 
   /** Gives the lease up; with an error, for all who wait and all who ask within the back-off. */
   async release(key: string, token: string, error?: unknown): Promise<void> {
-    await this.#redis.run(release, this.#keys(key), [
+    const shard = this.#shardOf(key)
+    await shard.redis.run(release, this.#keys(shard, key), [
       this.#message(key),
       token,
       error === undefined ? '' : nameOf(error),
@@ -139,15 +137,16 @@ export class LoadLease {
 
   /** Prolongs the lease; false if it is no longer ours. */
   async renew(key: string, token: string): Promise<boolean> {
-    return (await this.#redis.run(renew, [this.#layout.lease(this.#space, key)], [token, this.leaseMs])) === 1
+    const { redis, layout } = this.#shardOf(key)
+    return (await redis.run(renew, [layout.lease(this.#space, key)], [token, this.leaseMs])) === 1
   }
 
-  #keys(key: string): string[] {
-    return [
-      this.#layout.value(this.#space, key),
-      this.#layout.lease(this.#space, key),
-      this.#layout.waiters(this.#space, key),
-    ]
+  #shardOf(key: string): Shard {
+    return this.#shards.of(this.#space, key)
+  }
+
+  #keys({ layout }: Shard, key: string): string[] {
+    return [layout.value(this.#space, key), layout.lease(this.#space, key), layout.waiters(this.#space, key)]
   }
 
   #message(key: string): string {

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { UNCONDITIONAL } from '../redis/shards.js'
 import { type MemoryEntry, MemoryTier } from './memory-tier.js'
 
-const entry = (value: string): MemoryEntry<string> => ({ value, freshUntil: 1, staleUntil: 1, resolved: undefined })
+const entry = (value: string): MemoryEntry<string> => ({
+  value,
+  freshUntil: 1,
+  staleUntil: 1,
+  trust: UNCONDITIONAL,
+  resolved: undefined,
+})
 
 describe('MemoryTier', () => {
   it('keeps all spaces together within its bytes, evicting the least recently used of the heaviest', () => {

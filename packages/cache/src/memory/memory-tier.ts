@@ -1,12 +1,15 @@
 /** The first tier: entries of this process, a map a space, all spaces together bounded by bytes. The one door to lru-cache. */
 
 import { LRUCache } from 'lru-cache'
+import type { Trust } from '../redis/shards.js'
 
 /** What is kept of a value: when it turns stale on this process's clock, and until when it may still be served. */
 export interface MemoryEntry<V> {
   readonly value: V | null
   freshUntil: number
   readonly staleUntil: number
+  /** Given by who hears of other instances' invalidations of this key. */
+  readonly trust: Trust
   /** Made on the first hit and handed to every later one: awaiting it costs half of what a new promise would. */
   resolved: Promise<V | null> | undefined
 }

@@ -6,29 +6,40 @@ import { Breaker } from './breaker.js'
 
 export type RedisArgument = string | number | Buffer
 
-/** What the cache needs of a client. An ioredis `Redis` fits (a type test holds it to that). */
-export interface RedisLike {
+/** What the cache needs of any connection. */
+interface ConnectionLike {
   readonly status: string
   call(command: string, args: RedisArgument[]): Promise<unknown>
   callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
-  subscribe(channel: string): Promise<unknown>
-  duplicate(override?: object): RedisLike
-  // biome-ignore lint/suspicious/noExplicitAny: the listener's shape depends on the event's name.
-  on(event: string, listener: (...args: any[]) => void): unknown
   disconnect(): void
 }
 
-/**
- * For the cache's own connections, whatever the client's settings are: their first command waits for the connect, and a
- * silence is bounded by who listens.
- */
-export const PATIENT = {
-  lazyConnect: false,
-  enableOfflineQueue: true,
-  maxRetriesPerRequest: null,
-  commandTimeout: undefined,
-  socketTimeout: undefined,
-} as const
+/** A connection to one server: an ioredis `Redis`. */
+export interface NodeLike extends ConnectionLike {
+  readonly options: { readonly host?: string | undefined; readonly port?: number | undefined }
+  subscribe(channel: string): Promise<unknown>
+  duplicate(override?: object): NodeLike
+  // biome-ignore lint/suspicious/noExplicitAny: the listener's shape depends on the event's name.
+  on(event: string, listener: (...args: any[]) => void): unknown
+}
+
+/** What the cache needs of a Cluster's client: an ioredis `Cluster`. */
+export interface ClusterLike extends ConnectionLike {
+  readonly isCluster: boolean
+  readonly options: { readonly keyPrefix?: string | undefined }
+  /** By slot the names of its nodes, `host:port`, its master first; empty while the client does not know them. */
+  readonly slots: readonly (readonly string[])[]
+  nodes(): NodeLike[]
+  /** Asks the nodes who owns which slot. */
+  refreshSlotsCache(callback?: (error?: unknown) => void): void
+}
+
+/** What the cache needs of a client. An ioredis `Redis` or `Cluster` fits (a type test holds them to that). */
+export type RedisLike = NodeLike | ClusterLike
+
+export function isCluster(client: RedisLike): client is ClusterLike {
+  return (client as Partial<ClusterLike>).isCluster === true
+}
 
 /** A Lua script, sent by its digest and in full only when the server does not know it. */
 export class Script {

@@ -11,9 +11,10 @@
  */
 
 import { type Clock, Deadline } from '@breakwater/kernel'
-import type { KeyLayout } from '../keys.js'
-import { PATIENT, type RedisClient, type RedisLike } from './client.js'
+import { isCluster, type NodeLike } from './client.js'
+import { closeConnection, connectToOwner } from './connections.js'
 import { logPosition } from './scripts.js'
+import type { Shard } from './shards.js'
 
 const BATCH = 1_000
 const FIRST_RETRY_MS = 50
@@ -29,17 +30,14 @@ export interface LogListener {
 type StreamReply = [name: Buffer, entries: [id: Buffer, fields: Buffer[]][]][] | null
 
 export class InvalidationLog {
-  /** The first tier may be believed until this instant of the clock. */
-  until = 0
   /** Entries taken. */
   invalidations = 0
   /** Times that entries may have been missed. */
   gaps = 0
 
-  readonly #redis: RedisClient
+  readonly #shard: Shard
   /** Its own, since a blocking read would hold up all others; a new one after each failure, so that no read of the old one is left in a queue. */
-  #connection: RedisLike | undefined
-  readonly #layout: KeyLayout
+  #connection: NodeLike | undefined
   readonly #clock: Clock
   readonly #maxLagMs: number
   readonly #listener: LogListener
@@ -50,9 +48,8 @@ export class InvalidationLog {
   #wakeFromPause: (() => void) | undefined
   #onFollowing: (() => void)[] = []
 
-  constructor(redis: RedisClient, layout: KeyLayout, clock: Clock, maxLagMs: number, listener: LogListener) {
-    this.#redis = redis
-    this.#layout = layout
+  constructor(shard: Shard, clock: Clock, maxLagMs: number, listener: LogListener) {
+    this.#shard = shard
     this.#clock = clock
     this.#maxLagMs = maxLagMs
     this.#listener = listener
@@ -65,16 +62,20 @@ export class InvalidationLog {
     void this.#follow()
   }
 
+  get isFollowing(): boolean {
+    return this.#shard.trust.until > this.#clock.now()
+  }
+
   /** Resolves when the log is followed. */
   async following(): Promise<void> {
-    if (this.until <= this.#clock.now()) await new Promise<void>(resolve => this.#onFollowing.push(resolve))
+    if (!this.isFollowing) await new Promise<void>(resolve => this.#onFollowing.push(resolve))
   }
 
   dispose(): void {
     this.#stopped = true
-    this.until = 0
+    this.#shard.revoke()
     this.#wakeFromPause?.()
-    this.#connection?.disconnect()
+    closeConnection(this.#connection)
   }
 
   async #follow(): Promise<void> {
@@ -90,41 +91,39 @@ export class InvalidationLog {
         }
       } catch {
         if (this.#stopped) return
+        closeConnection(this.#connection)
         // Not trusted at all from here: what the connection would have said next is unknown.
-        this.until = 0
-        this.#connection?.disconnect()
         this.#gap()
+        const { raw } = this.#shard.redis
+        if (isCluster(raw)) raw.refreshSlotsCache()
         await this.#pause(retryMs * (0.5 + Math.random() / 2))
         retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
       }
     }
   }
 
-  async #open(): Promise<RedisLike> {
-    const [id, sequence] = (await this.#redis.run(
-      logPosition,
-      [this.#layout.log(), this.#layout.logSequence()],
-      [],
-    )) as [string, string]
+  async #open(): Promise<NodeLike> {
+    const { redis, layout, slot } = this.#shard
+    const [id, sequence] = (await redis.run(logPosition, [layout.log(), layout.logSequence()], [])) as [string, string]
     this.#lastId = id
     this.#sequence = Number(sequence)
     if (this.#stopped) throw new Error('stopped')
-    const connection = this.#redis.raw.duplicate(PATIENT)
+    const connection = connectToOwner(redis.raw, slot)
     connection.on('error', () => {})
     this.#connection = connection
     return connection
   }
 
   /** Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead. */
-  async #read(connection: RedisLike, block: (string | number)[]): Promise<void> {
-    const args = ['COUNT', BATCH, ...block, 'STREAMS', this.#layout.log(), this.#lastId]
+  async #read(connection: NodeLike, block: (string | number)[]): Promise<void> {
+    const args = ['COUNT', BATCH, ...block, 'STREAMS', this.#shard.layout.log(), this.#lastId]
     const reply = (await new Deadline(this.#clock, this.#blockMs * 2).race(
       connection.callBuffer('xread', args),
       () => new Error('no reply'),
     )) as StreamReply
     if (this.#stopped) throw new Error('stopped')
     for (const [id, fields] of reply?.[0]?.[1] ?? []) this.#take(id.toString(), fields)
-    this.until = this.#clock.now() + this.#maxLagMs
+    this.#shard.trust.until = this.#clock.now() + this.#maxLagMs
     for (const resolve of this.#onFollowing.splice(0)) resolve()
   }
 
@@ -143,6 +142,7 @@ export class InvalidationLog {
 
   #gap(): void {
     this.gaps++
+    this.#shard.revoke()
     this.#listener.onGap()
   }
 

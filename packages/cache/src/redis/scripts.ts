@@ -33,7 +33,7 @@ local function stampOf(hash, space)
 end`
 
 /** Tells every instance that waits for this key to look again. Expects KEYS[3] = waiters. */
-export const WAKE = `
+const WAKE = `
 local waiting = redis.call('SMEMBERS', KEYS[3])
 if #waiting > 0 then
   redis.call('DEL', KEYS[3])
@@ -128,7 +128,7 @@ local sequence = redis.call('INCR', ${sequence})
 redis.call('XADD', ${log}, 'MAXLEN', '~', 10000, '*', 'n', sequence, 'k', ARGV[1])`
 
 /** Tells every instance that a key was invalidated. Expects KEYS[4] = log, KEYS[5] = its sequence. */
-export const APPEND_TO_LOG: string = appendToLog('KEYS[4]', 'KEYS[5]')
+const APPEND_TO_LOG: string = appendToLog('KEYS[4]', 'KEYS[5]')
 
 /** Removes value and lease, wakes who waits, and tells every instance. KEYS value, lease, waiters, log, sequence; ARGV wake message. */
 export const invalidate: Script = new Script(`

@@ -1,24 +1,73 @@
 /**
  * Hears that a lease this instance waits for has ended. One connection, subscribed to one channel of this instance's own;
- * a wake-up lost with the connection costs a waiter its fallback poll, never its answer.
+ * on a Cluster to any node, since a publication reaches the subscribers of all. A wake-up lost with the connection costs a
+ * waiter its fallback poll, never its answer.
  */
 
-import { PATIENT, type RedisLike } from './client.js'
+import { type Clock, Deadline, type Timer } from '@breakwater/kernel'
+import type { NodeLike } from './client.js'
+import { closeConnection } from './connections.js'
+
+const RETRY_MS = 500
+/** How often the connection is asked whether it still is one, and how long it may take to say so. */
+const HEARTBEAT_MS = 2_000
 
 export class WakeChannel {
-  readonly #connection: RedisLike
+  readonly #open: () => NodeLike
+  readonly #channel: string
+  readonly #clock: Clock
+  readonly #onWake: (message: string) => void
+  #connection: NodeLike | undefined
+  #timer: Timer | undefined
+  #disposed = false
 
   /** @param onWake called with `<space>:<key>`. */
-  constructor(redis: RedisLike, channel: string, onWake: (message: string) => void) {
-    // A prefix of the client's would be put before the channel here, but not where a script publishes to it.
-    this.#connection = redis.duplicate({ ...PATIENT, keyPrefix: '' })
-    this.#connection.on('error', () => {})
-    this.#connection.on('message', (_channel: string, message: string) => onWake(message))
-    // ioredis subscribes again by itself after each reconnect.
-    this.#connection.subscribe(channel).catch(() => {})
+  constructor(open: () => NodeLike, channel: string, clock: Clock, onWake: (message: string) => void) {
+    this.#open = open
+    this.#channel = channel
+    this.#clock = clock
+    this.#onWake = onWake
+    void this.#listen()
   }
 
   dispose(): void {
-    this.#connection.disconnect()
+    this.#disposed = true
+    this.#timer?.cancel()
+    closeConnection(this.#connection)
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      const connection = this.#open()
+      this.#connection = connection
+      connection.on('error', () => {})
+      connection.on('message', (_channel: string, message: string) => this.#onWake(message))
+      await this.#answered(connection.subscribe(this.#channel))
+      this.#next(HEARTBEAT_MS, () => void this.#beat(connection))
+    } catch {
+      this.#retry()
+    }
+  }
+
+  async #beat(connection: NodeLike): Promise<void> {
+    try {
+      await this.#answered(connection.call('ping', []))
+      this.#next(HEARTBEAT_MS, () => void this.#beat(connection))
+    } catch {
+      this.#retry()
+    }
+  }
+
+  #retry(): void {
+    closeConnection(this.#connection)
+    this.#next(RETRY_MS, () => void this.#listen())
+  }
+
+  #next(ms: number, action: () => void): void {
+    if (!this.#disposed) this.#timer = this.#clock.schedule(ms, action)
+  }
+
+  #answered(reply: Promise<unknown>): Promise<unknown> {
+    return new Deadline(this.#clock, HEARTBEAT_MS).race(reply, () => new Error('no reply'))
   }
 }
