@@ -121,6 +121,26 @@ export class Engine<T> {
     return this.#lend(slot, this.#leaks && new Acquirer())
   }
 
+  /**
+   * Lends an idle resource, that one if told which, for the pool's own purposes: it counts as no use of it, neither in the
+   * figures nor for its idle time.
+   */
+  borrow(value?: T): Lease<T> | undefined {
+    const isIt = (slot: Slot<T>): boolean => slot.value === value
+    const slot = value === undefined ? this.#store.peek() : this.#store.idleSlots().find(isIt)
+    if (!slot || this.#phase !== 'open') return undefined
+    const { idleSince } = slot
+    this.#store.single(slot)
+    slot.state = 'leased'
+    return new SlotLease(slot, (slot, reason) => {
+      if (slot.state === 'closed') return
+      slot.retired ??= reason
+      this.#settle(slot)
+      if (slot.state === 'idle') slot.idleSince = idleSince
+      this.#moveOn()
+    })
+  }
+
   /** Queues a caller, or refuses it. */
   wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Lease<T>> {
     if (this.#phase !== 'open') return this.#admission.refuse(stopping(this.state()))

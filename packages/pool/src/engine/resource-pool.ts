@@ -58,6 +58,14 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
     return this.#engine.lease()
   }
 
+  /**
+   * Returns a lease of an idle resource, that one if `value` is given, for what its owner does with it beside its users: a
+   * look at it, a word to its server. It counts as no use of the resource, and its idle time runs on.
+   */
+  borrow(value?: T): Lease<T> | undefined {
+    return this.#engine.borrow(value)
+  }
+
   /** Calls `fn` with a resource, and gives it back when the promise that `fn` returns is settled. */
   async use<R>(fn: (value: T, lease: Lease<T>) => R | Promise<R>, options?: AcquireOptions): Promise<R> {
     const lease = await this.acquire(options)

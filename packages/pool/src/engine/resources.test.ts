@@ -1,7 +1,8 @@
 /** How resources age, are validated and are replaced. */
 
 import { describe, expect, it } from 'vitest'
-import { outcomeOf, setUp, setUpIdle, type Thing } from '../../test/engine-kit.js'
+import { outcomeOf, setUp, setUpIdle, setUpLeased, type Thing } from '../../test/engine-kit.js'
+import type { Lease } from './lease.js'
 import type { ResourceFactory } from './options.js'
 
 describe('resources', () => {
@@ -58,6 +59,47 @@ describe('resources', () => {
     three?.release()
     expect(factory.destroyed).toMatchObject([{ id: 1 }, { id: 3, reason: 'surplus' }])
     expect((await pool.acquire()).value).toEqual({ id: 2 })
+  })
+})
+
+describe('borrow', () => {
+  it('lends one that is idle, or that one, and is no use of it: neither in the figures nor for its idle time', async () => {
+    const { pool, clock, leases } = await setUpLeased(2, { idleTimeout: 100 })
+    for (const lease of leases) lease.release()
+    const { acquired, use } = pool.stats()
+    await clock.advance(99)
+    const [one] = leases
+    const borrowed = pool.borrow(one?.value)
+    expect(borrowed?.value).toBe(one?.value)
+    expect(pool.borrow(one?.value)).toBeUndefined()
+    expect(pool.borrow()?.value).toEqual({ id: 2 })
+    borrowed?.release()
+    expect(pool.stats()).toMatchObject({ acquired, use, idle: 1, leased: 1 })
+    await clock.advance(1)
+    expect(pool.stats()).toMatchObject({ idle: 0, retired: { idle: 1 } })
+  })
+
+  it('goes to the next caller, or away, when it is given back', async () => {
+    const { pool, factory, settle } = await setUpIdle({ max: 1 })
+    const first = pool.borrow()
+    const caller = outcomeOf(pool.acquire())
+    first?.release()
+    await settle()
+    expect(caller).toMatchObject({ value: { value: { id: 1 } } })
+    ;(caller.value as Lease<Thing>).release()
+    pool.borrow()?.retire('surplus')
+    expect(factory.destroyed).toMatchObject([{ id: 1, reason: 'surplus' }])
+    expect(pool.borrow()).toBeUndefined()
+  })
+
+  it('holds no stop up once its time is over', async () => {
+    const { pool, clock } = await setUpIdle()
+    const borrowed = pool.borrow()
+    const stopped = outcomeOf(pool.dispose({ deadline: 10 }))
+    await clock.advance(10)
+    expect(stopped).toHaveProperty('value')
+    borrowed?.release()
+    expect(pool.stats()).toMatchObject({ idle: 0, leased: 0 })
   })
 })
 

@@ -59,6 +59,11 @@ export class Store<T> {
     return this.#keeper.acquire().value
   }
 
+  /** Takes that idle slot. */
+  single(slot: Slot<T>): void {
+    this.#idle.splice(this.#idle.lastIndexOf(slot), 1)
+  }
+
   /** Puts a slot that was taken or opened on top of the idle ones. */
   put(slot: Slot<T>): void {
     slot.state = 'idle'
@@ -67,7 +72,7 @@ export class Store<T> {
 
   /** Destroys a slot, idle or not. */
   remove(slot: Slot<T>): void {
-    if (slot.state === 'idle') this.#idle.splice(this.#idle.lastIndexOf(slot), 1)
+    if (slot.state === 'idle') this.single(slot)
     slot.state = 'closed'
     this.#keeper.destroy(slot)
   }
