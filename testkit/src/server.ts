@@ -10,6 +10,8 @@ export interface Server extends AsyncDisposable {
   /** The authority's certificate in PEM, for a server with TLS. */
   readonly ca: string | undefined
   readonly version: string
+  /** Whether it can be asked anything: it runs and does not hang. True for somebody else's server. */
+  readonly isUp: boolean
   /** Freezes the server and every process of it (SIGSTOP); the kernel still accepts and acknowledges. */
   hang(): void
   /** Lets a hung server go on (SIGCONT). */

@@ -20,6 +20,7 @@ export class ForeignServer implements Server {
   readonly version: string
   readonly pid: number | undefined
   readonly ca: undefined
+  readonly isUp = true
   readonly #owner: string
 
   constructor(facts: ForeignServerFacts) {

@@ -33,8 +33,7 @@ export class LocalServer implements Server {
     return this.#process.pid
   }
 
-  /** Whether it can be asked anything: it runs and does not hang. */
-  protected get isUp(): boolean {
+  get isUp(): boolean {
     return this.#process.isUp
   }
 

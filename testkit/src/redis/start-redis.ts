@@ -10,7 +10,7 @@ import { startOnFreePort } from '../process/start-local.js'
 import type { RedisServer } from '../server.js'
 import { makeCertificates } from '../tls.js'
 import { findRedis } from './find-redis.js'
-import { parseTarget, serverVersion, type Target } from './wire.js'
+import { answers, parseTarget, serverVersion, type Target } from './wire.js'
 
 export interface RedisOptions {
   /** A server with a certificate of our own authority, that takes TLS only. Implies `own`. Default: false. */
@@ -93,17 +93,6 @@ function settingsAt(port: number, folder: string, { tls, password, settings }: R
     ...(password === undefined ? {} : { requirepass: password }),
     ...settings,
   })
-}
-
-async function answers(target: Target): Promise<boolean> {
-  try {
-    await serverVersion(target)
-    return true
-  } catch (error) {
-    const { code, message } = error as { code?: string; message: string }
-    if (code === 'ECONNREFUSED' || code === 'ECONNRESET' || message.startsWith('LOADING')) return false
-    throw error
-  }
 }
 
 async function connectForeignRedis(url: string): Promise<RedisServer> {
