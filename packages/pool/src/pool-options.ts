@@ -49,6 +49,11 @@ export interface HealthOptions {
   /** How long it may take to give one. Default 1 s. */
   timeout?: Duration | undefined
   /**
+   * How often a connection that stays idle is asked, so that those of `min` are alive when they are needed, and not
+   * forgotten by what lies between. Default 30 s; Infinity for never.
+   */
+  keepalive?: Duration | undefined
+  /**
    * When a query has waited so long without a byte, the server is asked over another connection whether it is at work on
    * it; if not, the connection is closed. A query that is merely slow is left alone. Default 10 s; Infinity for never.
    */
@@ -73,6 +78,7 @@ const DEFAULT_IDLE_MS = 10_000
 export const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
 /** Before the first probe; Node then sends one a second, ten times. The system's own default is two hours. */
 export const KEEP_ALIVE_MS = 10_000
+const HEALTH = { idleWindow: '500ms', timeout: '1s', keepalive: '30s', deadAfter: '10s' } as const
 const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect'] as const
 
 /** @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault. */
@@ -115,7 +121,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   const drainTimeout = duration(faults, 'drainTimeout', options.drainTimeout ?? '25s')
   const leakWarningAfter = duration(faults, 'leakWarningAfter', options.leakWarningAfter ?? Infinity)
   const limits = group(faults, 'shed', shed, { target: '50ms', interval: '2s' })
-  const health = group(faults, 'health', options.health ?? {}, { idleWindow: '500ms', timeout: '1s', deadAfter: '10s' })
+  const health = group(faults, 'health', options.health ?? {}, HEALTH)
   faults.throwIfAny('POOL_OPTIONS_INVALID', 'invalid options of a pool')
 
   return {
@@ -125,7 +131,11 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },
       ...{ acquireTimeout, createTimeout, drainTimeout, leakWarningAfter, reclaimLeaked, clock },
-      ...(health && { validateAfterIdle: health.idleWindow, validateTimeout: health.timeout }),
+      ...(health && {
+        validateAfterIdle: health.idleWindow,
+        validateTimeout: health.timeout,
+        keepalive: health.keepalive,
+      }),
       shed: limits ?? false,
     },
   }

@@ -90,6 +90,7 @@ export class World {
       maxLifetime: 150,
       maxUses: 5,
       validateAfterIdle: 50,
+      keepalive: 90,
       validateTimeout: 100,
       destroyTimeout: 500,
       clock: this.clock,

@@ -18,7 +18,7 @@
  *      +---------------------------------------------------+---------+
  *
  * The pool is a set of slots and a queue of callers, and every event moves both on. A slot is opening (the factory is at
- * work), idle, checking (being validated), leased, or closed. Four rules decide everything:
+ * work), idle, checking (being validated), leased, borrowed (by its owner), or closed. Four rules decide everything:
  *
  * 1. Whoever comes first, resource or caller, waits for the other. A creation is started because callers wait, but not
  *    for one of them: what is freed meanwhile goes to the oldest caller, and what the creation makes goes to the oldest
@@ -88,7 +88,7 @@ export class Engine<T> {
   readonly unused: Gate = new Gate()
 
   constructor(options: ResolvedOptions<T>) {
-    const { name, clock, random, max, min, idleTimeoutMs, leakWarningAfterMs } = options
+    const { name, clock, random, max, min, leakWarningAfterMs } = options
     this.#options = options
     this.#size = { max, min }
     this.#clock = clock
@@ -103,9 +103,10 @@ export class Engine<T> {
       aborted: () => this.#moveOn(),
     })
     this.#backoff = new Backoff(clock, random, () => this.#moveOn())
-    this.#evictor = new Evictor(clock, idleTimeoutMs, this.#size, this.#store, (slot, reason) =>
-      this.#evict(slot, reason),
-    )
+    this.#evictor = new Evictor(options, this.#size, this.#store, {
+      retire: (slot, reason) => this.#evict(slot, reason),
+      validate: slot => void this.#check(this.#store.takeOut(slot)),
+    })
     if (leakWarningAfterMs === Number.POSITIVE_INFINITY) return
     this.#leaks = new Leaks(clock, leakWarningAfterMs, this.#slots, (...leak) => this.#leaked(...leak))
   }
@@ -129,14 +130,11 @@ export class Engine<T> {
     const isIt = (slot: Slot<T>): boolean => slot.value === value
     const slot = value === undefined ? this.#store.peek() : this.#store.idleSlots().find(isIt)
     if (!slot || this.#phase !== 'open') return undefined
-    const { idleSince } = slot
-    this.#store.single(slot)
-    slot.state = 'leased'
+    this.#store.takeOut(slot).state = 'borrowed'
     return new SlotLease(slot, (slot, reason) => {
       if (slot.state === 'closed') return
       slot.retired ??= reason
       this.#settle(slot)
-      if (slot.state === 'idle') slot.idleSince = idleSince
       this.#moveOn()
     })
   }
@@ -217,7 +215,8 @@ export class Engine<T> {
     if (slot.retired) this.#drop(slot)
     else if (this.#admission.pending > 0) this.#serve(slot)
     else {
-      slot.idleSince = this.#clock.coarse()
+      slot.provenAt = this.#clock.coarse()
+      if (slot.state === 'leased' || slot.state === 'opening') slot.idleSince = slot.provenAt
       this.#store.put(slot)
       this.#evictor.arm(slot)
     }

@@ -89,6 +89,11 @@ export interface ResourcePoolOptions<T> {
   maxUses?: number
   /** A resource idle for longer is validated before it is leased. Default 500 ms. Source: HikariCP's bypass window. */
   validateAfterIdle?: Duration
+  /**
+   * A resource that stays idle is validated this often, one at a time, so that what is kept open is also kept alive, and
+   * what is dead is replaced before a caller comes. Default 30 s; Infinity for never.
+   */
+  keepalive?: Duration
   /** Longest time for one `validate`. Default 1 s. */
   validateTimeout?: Duration
   /**
@@ -127,6 +132,8 @@ export interface ResolvedOptions<T> {
   readonly maxUses: number
   readonly validateAfterIdleMs: number
   readonly validateTimeoutMs: number
+  /** Infinity without a `validate`. */
+  readonly keepaliveMs: number
   readonly leakWarningAfterMs: number
   readonly reclaimLeaked: boolean
   readonly drainTimeoutMs: number
@@ -151,6 +158,7 @@ const KNOWN: readonly (keyof ResourcePoolOptions<unknown>)[] = [
   'maxUses',
   'validateAfterIdle',
   'validateTimeout',
+  'keepalive',
   'leakWarningAfter',
   'reclaimLeaked',
   'drainTimeout',
@@ -212,6 +220,7 @@ export function resolveOptions<T>(options: ResourcePoolOptions<T>): ResolvedOpti
     maxUses,
     validateAfterIdleMs: duration('validateAfterIdle', '500ms'),
     validateTimeoutMs: duration('validateTimeout', '1s'),
+    keepaliveMs: duration('keepalive', factory?.validate ? '30s' : Number.POSITIVE_INFINITY),
     leakWarningAfterMs: duration('leakWarningAfter', Number.POSITIVE_INFINITY),
     reclaimLeaked,
     drainTimeoutMs: duration('drainTimeout', '25s'),

@@ -129,7 +129,7 @@ const commands = fc.oneof(
   { weight: 1, arbitrary: stop('dispose') },
 )
 
-it('keeps its promises under any order of events', async () => {
+it('keeps its promises under any order of events', { timeout: 120_000 }, async () => {
   const sequences = fc.commands([commands], { maxCommands: 80, size: 'max' })
   const property = fc.asyncProperty(sequences, fc.boolean(), fc.boolean(), async (steps, factoryAnswers, reclaims) => {
     const world = new World(reclaims)

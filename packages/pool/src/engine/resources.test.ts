@@ -1,6 +1,6 @@
 /** How resources age, are validated and are replaced. */
 
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { outcomeOf, setUp, setUpIdle, setUpLeased, type Thing } from '../../test/engine-kit.js'
 import type { Lease } from './lease.js'
 import type { ResourceFactory } from './options.js'
@@ -106,6 +106,9 @@ describe('borrow', () => {
 describe('validation', () => {
   const answers: (boolean | Promise<boolean>)[] = []
   const validated: number[] = []
+  beforeEach(() => {
+    validated.length = 0
+  })
   const factory: ResourceFactory<Thing> = {
     create: () => ({ id: 1 }),
     destroy() {},
@@ -138,7 +141,6 @@ describe('validation', () => {
     await clock.advance(1_000)
     expect(caller).toHaveProperty('value')
     expect(pool.stats()).toMatchObject({ leased: 1, created: 2, retired: { unhealthy: 1 } })
-    validated.splice(0)
   })
 
   it('does not keep a caller from what is freed meanwhile, nor lose what turns out to be valid', async () => {
@@ -160,6 +162,56 @@ describe('validation', () => {
     answer(true)
     await settle()
     expect(pool.stats()).toMatchObject({ leased: 1, idle: 1 })
+  })
+
+  it('of what stays idle comes every keepalive, one at a time, and changes neither its age nor its turn', async () => {
+    let ids = 0
+    const create = (): Thing => ({ id: ++ids })
+    const { pool, clock, settle } = setUp({
+      factory: { ...factory, create },
+      ...{ max: 3, min: 2, keepalive: '10s', idleTimeout: '35s', validateTimeout: '1s', validateAfterIdle: '1h' },
+    })
+    await pool.init()
+    const all = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()])
+    for (const lease of all.sort((a, b) => a.value.id - b.value.id)) lease.release()
+    let answer = (_: boolean): void => {}
+    answers.push(
+      new Promise(resolve => {
+        answer = resolve
+      }),
+    )
+    await clock.advance(10_000)
+    expect(validated).toEqual([1])
+    expect(pool.stats()).toMatchObject({ idle: 2, leased: 1 })
+    // A caller finds the one that was used last.
+    const caller = pool.tryAcquire()
+    expect(caller?.value).toEqual({ id: 3 })
+    answer(true)
+    await settle()
+    caller?.release()
+    await clock.advance(1_000)
+    const next = pool.tryAcquire()
+    expect(next?.value).toEqual({ id: 3 })
+    next?.release()
+    expect(validated.splice(0)).toEqual([1, 2])
+    await clock.advance(23_999)
+    expect(pool.stats()).toMatchObject({ idle: 3 })
+    await clock.advance(1)
+    expect(pool.stats()).toMatchObject({ idle: 2, retired: { idle: 1 } })
+    await clock.advance(3_600_000)
+    expect(pool.stats()).toMatchObject({ idle: 2, created: 3, retired: { idle: 1 } })
+    expect(validated.splice(0).length).toBeGreaterThan(2 * 300)
+    await pool.dispose()
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('of what stays idle replaces what is dead before a caller comes', async () => {
+    const { pool, clock } = setUp({ factory, min: 1, keepalive: '10s' })
+    await pool.init()
+    answers.push(false)
+    await clock.advance(10_000)
+    expect(pool.stats()).toMatchObject({ idle: 1, created: 2, retired: { unhealthy: 1 } })
+    await pool.dispose()
   })
 
   it('that is under way when the pool is stopped by force holds nothing up', async () => {

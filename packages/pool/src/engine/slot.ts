@@ -20,9 +20,10 @@ export type RetireReason =
 
 /**
  * opening: the factory is at work. checking: taken from the idle ones to be validated. leased: a caller has it.
- * closed: the pool is done with it, and so is whoever still refers to it.
+ * borrowed: its owner has it for a moment, which is no use of it. closed: the pool is done with it, and so is whoever
+ * still refers to it.
  */
-export type SlotState = 'opening' | 'idle' | 'checking' | 'leased' | 'closed'
+export type SlotState = 'opening' | 'idle' | 'checking' | 'leased' | 'borrowed' | 'closed'
 
 export class Slot<T> {
   state: SlotState = 'opening'
@@ -31,6 +32,8 @@ export class Slot<T> {
   /** Instants of the pool's clock. */
   expiresAt: number = Number.POSITIVE_INFINITY
   idleSince = 0
+  /** When it was last known to work: made, used or found valid. */
+  provenAt = 0
   leasedAt = 0
   /** Leases that have ended. */
   uses = 0

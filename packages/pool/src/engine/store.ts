@@ -24,7 +24,7 @@ import { Slot } from './slot.js'
 
 export class Store<T> {
   readonly #keeper: Keeper<T>
-  /** The one used last is at the end. */
+  /** In the order of their last use, the latest at the end. */
   readonly #idle: Slot<T>[] = []
 
   /** @param destroy called in the same tick in which a slot leaves the store for good. */
@@ -54,25 +54,30 @@ export class Store<T> {
     return this.#idle.pop()
   }
 
+  /** Takes a given idle slot. */
+  takeOut(slot: Slot<T>): Slot<T> {
+    this.#idle.splice(this.#idle.lastIndexOf(slot), 1)
+    return slot
+  }
+
   /** Makes a new slot, opening, whether others are idle or not. */
   open(): Slot<T> {
     return this.#keeper.acquire().value
   }
 
-  /** Takes that idle slot. */
-  single(slot: Slot<T>): void {
-    this.#idle.splice(this.#idle.lastIndexOf(slot), 1)
-  }
-
-  /** Puts a slot that was taken or opened on top of the idle ones. */
+  /** Puts a slot that was taken or opened among the idle ones. */
   put(slot: Slot<T>): void {
     slot.state = 'idle'
-    this.#idle.push(slot)
+    let at = this.#idle.length
+    // On top, unless it was taken for something that is no use.
+    while (at > 0 && (this.#idle[at - 1] as Slot<T>).idleSince > slot.idleSince) at--
+    if (at === this.#idle.length) this.#idle.push(slot)
+    else this.#idle.splice(at, 0, slot)
   }
 
   /** Destroys a slot, idle or not. */
   remove(slot: Slot<T>): void {
-    if (slot.state === 'idle') this.single(slot)
+    if (slot.state === 'idle') this.takeOut(slot)
     slot.state = 'closed'
     this.#keeper.destroy(slot)
   }

@@ -5,12 +5,12 @@ import { call } from './creation.js'
 import type { ResolvedOptions } from './options.js'
 import type { Slot } from './slot.js'
 
-/** Tells whether a resource has been idle for so long that it must be validated before it is leased. */
+/** Tells whether a resource has not been known to work for so long that it must be validated before it is leased. */
 export function isStale<T>(
   { factory, validateAfterIdleMs, clock }: ResolvedOptions<T>,
-  { idleSince }: Slot<T>,
+  { provenAt }: Slot<T>,
 ): boolean {
-  return factory.validate !== undefined && clock.coarse() - idleSince > validateAfterIdleMs
+  return factory.validate !== undefined && clock.coarse() - provenAt > validateAfterIdleMs
 }
 
 /** Resolves with the factory's answer; with false when it throws, rejects, or takes too long. */

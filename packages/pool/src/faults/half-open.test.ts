@@ -37,6 +37,19 @@ describe('idle connections that are half-open', () => {
     expect(pool.stats()).toMatchObject({ retired: { unhealthy: 5 }, created: 6 })
   })
 
+  it('are found and replaced while nobody asks for them', async () => {
+    const { proxy, pool } = await throughProxy({ min: 3, health: { keepalive: 300, timeout: 300 } })
+    await pool.init()
+    const before = new Set(await times(3, async () => (await pool.query('select pg_backend_pid() as pid')).rows[0].pid))
+    const replaced = new Promise<void>(resolve => {
+      pool.observe(({ type }) => type === 'created' && pool.stats().retired.unhealthy >= 3 && resolve())
+    })
+    await killSilently(proxy)
+    await replaced
+    const { rows } = await pool.query('select pg_backend_pid() as pid')
+    expect(before).not.toContain(rows[0].pid)
+  })
+
   it('are not asked within the idle window, and what answers is kept', async () => {
     const { proxy, pool } = await throughProxy({ health: { idleWindow: '1h' } })
     await pool.query('select 1')
