@@ -164,9 +164,14 @@ export class Cache implements Managed {
     if (errors.length > 1) throw new AggregateError(errors, `${errors.length} guards could not be filled`)
   }
 
+  /** From now on starts no refresh: what is stale and servable is served, as it will be refreshed by another instance. */
+  startDraining(): void {
+    if (this.#state === 'open') this.#state = 'draining'
+  }
+
   /** Starts no refresh any more and resolves when the loads under way are over, or at the deadline. */
   async drain(options: LifeOptions = {}): Promise<void> {
-    if (this.#state === 'open') this.#state = 'draining'
+    this.startDraining()
     const deadline = this.#deadline(options.deadline)
     await deadline.race(
       this.#inFlight.idle(),

@@ -29,6 +29,7 @@ export function builtInComponents(
   const postgres: BuiltInComponent = {
     name: 'postgres',
     start: context => pool.init(context),
+    left: () => leftOf(pool),
     ...(ownsPool && { heldFromConstruction: true, stop: context => closePool(pool, context) }),
     ...settings.postgres,
   }
@@ -54,6 +55,7 @@ export function builtInComponents(
     heldFromConstruction: true,
     // It connects by itself when Redis comes; waiting for that a second time would only delay the start.
     start: context => (redis === undefined || redis.status === 'ready' ? cache.init(context) : undefined),
+    onStopping: () => cache.startDraining(),
     stop: context => cache.dispose(context),
     ...settings.cache,
   }
@@ -68,6 +70,12 @@ export function builtInComponents(
     ...settings.guards,
   }
   return [postgres, ...(redisComponent ? [redisComponent] : []), cacheComponent, guards]
+}
+
+/** What is still asked of the pool, if anything is. */
+function leftOf(pool: Pool): object | undefined {
+  const { leased, pending } = pool.stats()
+  return leased + pending > 0 ? { leased, pending } : undefined
 }
 
 /** Ends the pool, and tells if that took force. */

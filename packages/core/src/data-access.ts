@@ -1,14 +1,36 @@
 /** The service's data access as one thing: made at once, started by one `init()`, ended by one `dispose()`. */
 
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Cache, type CacheOptions } from '@breakwater/cache'
-import { type Clock, type Duration, Faults, type Logger, systemClock } from '@breakwater/kernel'
+import {
+  BreakwaterError,
+  type Clock,
+  type Duration,
+  Faults,
+  type Logger,
+  type StepContext,
+  systemClock,
+} from '@breakwater/kernel'
 import { Pool } from '@breakwater/pool'
 import { type BuiltInName, type BuiltInSettings, builtInComponents } from './built-in.js'
-import type { Component } from './lifecycle/component.js'
+import { type ConsumeOptions, consumerComponent } from './consumers/consumer-component.js'
+import { flushOf } from './flush.js'
+import {
+  checkDrainDelay,
+  type DrainDelayOptions,
+  resolveDrainDelay,
+  type Traffic,
+  waitForQuiet,
+} from './http/drain-delay.js'
+import { Probes } from './http/probes.js'
+import { type ServeOptions, serverComponent } from './http/serve.js'
+import type { Component, Consumer } from './lifecycle/component.js'
 import type { Health } from './lifecycle/health.js'
 import { Lifecycle } from './lifecycle/lifecycle.js'
 import { createRedisClient, type Redis, type RedisClientOptions } from './redis-client.js'
+import { SignalHandler, type SignalOptions } from './signals/signal-handler.js'
 import type { Timeline } from './timeline/recorder.js'
+import type { WorkContext } from './work/in-flight.js'
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Pool>[0]>
 
@@ -26,6 +48,13 @@ export interface DataAccessOptions {
   readonly components?: Partial<Record<BuiltInName, BuiltInSettings>>
   /** Gets a line for each step of the start and the stop. Default: none. */
   readonly logger?: Logger
+  /**
+   * How long the stop goes on taking traffic, until it is routed elsewhere: in Kubernetes, or where somebody asks for
+   * `/ready`. It ends as soon as no request has come for a while.
+   */
+  readonly drainDelay?: DrainDelayOptions
+  /** Sends off what was logged, measured and traced; called as the last thing of the stop. A pino logger flushes itself. */
+  readonly flush?: (context: StepContext) => unknown
   /** Default: the process's own. */
   readonly clock?: Clock
 }
@@ -38,9 +67,11 @@ export interface InitOptions {
 export interface DisposeOptions {
   /** By when everything is over; the last part of it goes by force. Default 25 s. */
   readonly deadline?: Duration
+  /** Waits for nothing any more, also if a stop is under way: all is over within half a second. Default false. */
+  readonly force?: boolean
 }
 
-const OPTIONS = ['postgres', 'redis', 'cache', 'components', 'logger', 'clock']
+const OPTIONS = ['postgres', 'redis', 'cache', 'components', 'logger', 'drainDelay', 'flush', 'clock']
 const SETTINGS = ['startTimeout', 'stopTimeout', 'optional']
 const BUILT_IN_NAMES: readonly string[] = ['postgres', 'redis', 'cache', 'guards'] satisfies BuiltInName[]
 
@@ -58,12 +89,18 @@ export class DataAccess {
   /** `undefined` when there is no Redis. */
   readonly redis: Redis | undefined
   readonly cache: Cache
+  readonly #clock: Clock
+  readonly #logger: Logger | undefined
   readonly #lifecycle: Lifecycle
+  readonly #probes: Probes
   readonly #builtInNames: readonly string[]
+  #signals: SignalHandler | undefined
 
   constructor(options: DataAccessOptions) {
     checkOptions(options)
-    const { postgres, redis, cache = {}, components = {}, logger, clock = systemClock } = options
+    const { postgres, redis, cache = {}, components = {}, logger, flush, clock = systemClock } = options
+    this.#clock = clock
+    this.#logger = logger
     this.pool = isPool(postgres) ? postgres : new Pool({ clock, ...postgres })
     this.redis = redis === undefined || isRedis(redis) ? redis : createRedisClient(redis, logger)
     this.cache = new Cache({
@@ -73,7 +110,12 @@ export class DataAccess {
       ...(this.redis && { redis: this.redis }),
       ...cache,
     })
-    this.#lifecycle = new Lifecycle(clock, logger)
+    const delay = resolveDrainDelay(options.drainDelay)
+    this.#lifecycle = new Lifecycle(clock, logger, {
+      delay: (signal, budgetMs) => waitForQuiet(delay, this.#traffic(), clock, budgetMs, signal),
+      flush: flushOf(logger, flush),
+    })
+    this.#probes = new Probes(this.#lifecycle)
     const owned = { ownsPool: this.pool !== postgres, ownsRedis: this.redis !== redis }
     const builtIn = builtInComponents({ pool: this.pool, redis: this.redis, cache: this.cache, ...owned }, components)
     for (const component of builtIn) this.#lifecycle.add(component)
@@ -85,6 +127,11 @@ export class DataAccess {
     return this.#lifecycle.health()
   }
 
+  /** Whether work should be sent here: all has started, nothing stops, and everything works that is not optional. */
+  get isReady(): boolean {
+    return this.#lifecycle.isReady
+  }
+
   /**
    * Takes up a component of the service, to be started after the built-in ones and stopped before them, or where its
    * `dependsOn` puts it.
@@ -93,6 +140,63 @@ export class DataAccess {
    */
   add(component: Component): this {
     this.#lifecycle.add(component, this.#builtInNames)
+    return this
+  }
+
+  /**
+   * Takes up a server (of `node:http`, and so Express, Koa, Fastify, Hono): it listens as the last thing of the start and
+   * closes as the first of the stop, which waits for its requests.
+   * @throws {BreakwaterError} kind `usage`: `OPTION_INVALID`, `ADDED_TOO_LATE`.
+   */
+  serve(server: Server, options: ServeOptions = {}): this {
+    this.#lifecycle.add(serverComponent(server, options, this.#lifecycle.inFlight, this.#clock), 'others')
+    return this
+  }
+
+  /**
+   * Takes up something that takes work by itself, such as a worker of a queue. It begins when everything is ready; at the
+   * stop, when requests have ended, it is to pause, finish, commit and disconnect.
+   * @throws {BreakwaterError} kind `usage`: `OPTION_INVALID`, `ADDED_TOO_LATE`.
+   */
+  consume(name: string, consumer: Consumer & ConsumeOptions): this {
+    this.#lifecycle.add(consumerComponent(name, consumer), 'others')
+    return this
+  }
+
+  /**
+   * Calls `fn`, and settles as its promise does, for which a stop waits. For work that no server of `serve` brings.
+   * @throws {BreakwaterError} kind `rejected`, code `DRAINING`, once the stop has closed the intake; work within work that is
+   * under way is still let in.
+   */
+  track<T>(name: string, fn: (context: WorkContext) => T): Promise<Awaited<T>> {
+    return this.#lifecycle.inFlight.track(name, fn)
+  }
+
+  /** Calls `fn` detached from its caller; a stop waits for it, after the requests. What it fails with is logged. */
+  background(name: string, fn: (context: WorkContext) => unknown): void {
+    this.#lifecycle.inFlight.detach(name, fn, error => {
+      this.#lifecycle.events.emit({ type: 'lifecycle.work-failed', name, error })
+    })
+  }
+
+  /** Answers `/live`, `/ready` and `/startup`, and returns whether it has; if not, the request is somebody else's. */
+  probes(request: IncomingMessage, response: ServerResponse): boolean {
+    return this.#probes.answer(request, response)
+  }
+
+  /**
+   * From now on SIGTERM, SIGINT, SIGHUP, SIGBREAK and the parent's message `shutdown` dispose of everything and end the
+   * process, and so does a crash; a second signal forces. Code 0 if all went well, else 1.
+   * @throws {BreakwaterError} kind `usage`: `OPTION_INVALID`, `SIGNALS_HANDLED`.
+   */
+  handleSignals(options: SignalOptions = {}): this {
+    if (this.#signals !== undefined) throw new BreakwaterError('usage', 'SIGNALS_HANDLED', 'handleSignals() was called')
+    const service = {
+      events: this.#lifecycle.events,
+      isLogged: this.#logger !== undefined,
+      dispose: (how: DisposeOptions) => this.#lifecycle.dispose(how),
+    }
+    this.#signals = new SignalHandler(service, this.#clock, options)
     return this
   }
 
@@ -111,8 +215,12 @@ export class DataAccess {
    * it gives the same outcome, and an earlier deadline holds.
    * @throws {LifecycleError} `DISPOSE_INCOMPLETE`: every hook was called, these failed or did not end in time.
    */
-  dispose(options: DisposeOptions = {}): Promise<void> {
-    return this.#lifecycle.dispose(options)
+  async dispose(options: DisposeOptions = {}): Promise<void> {
+    try {
+      await this.#lifecycle.dispose(options)
+    } finally {
+      this.#signals?.release()
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -123,17 +231,25 @@ export class DataAccess {
   timeline(): Timeline {
     return this.#lifecycle.timeline()
   }
+
+  #traffic(): Traffic {
+    const { inFlight } = this.#lifecycle
+    return { lastRequestAt: () => inFlight.lastRequestAt, readiness: this.#probes.readiness }
+  }
 }
 
 function checkOptions(options: DataAccessOptions): void {
   const faults = new Faults()
   faults.unknownKeys(options, OPTIONS)
-  const { postgres, redis, cache, components } = options
+  const { postgres, redis, cache, components, drainDelay, flush } = options
   faults.check(isObject(postgres), 'postgres must be options of the pool, or a pool')
   faults.check(redis === undefined || isObject(redis), 'redis must be options of an ioredis client, or a client')
   faults.check(cache === undefined || isObject(cache), 'cache must be options of the cache')
   faults.check(components === undefined || isObject(components), 'components must be settings by component')
+  faults.check(drainDelay === undefined || isObject(drainDelay), 'drainDelay must be options')
+  faults.check(flush === undefined || typeof flush === 'function', 'flush must be a function')
   faults.throwIfAny('OPTION_INVALID', 'createDataAccess')
+  if (drainDelay !== undefined) checkDrainDelay(drainDelay, faults)
   faults.check(!isObject(cache) || !('redis' in cache), 'cache.redis is set by redis')
   for (const [name, settings] of Object.entries(components ?? {})) {
     faults.check(BUILT_IN_NAMES.includes(name), `components.${name} is not one of ${BUILT_IN_NAMES.join(', ')}`)

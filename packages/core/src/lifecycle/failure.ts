@@ -2,8 +2,11 @@
 
 import { BreakwaterError, type ErrorKind } from '@breakwater/kernel'
 import type { StepPhase } from '../timeline/record.js'
+import type { LeftWork } from '../work/work-list.js'
+import type { Leftovers } from './events.js'
 
 export interface Failure {
+  /** Or what was waited for: `in-flight`, `background`. */
   readonly component: string
   readonly phase: StepPhase
   /** Ms from the beginning of the step. */
@@ -22,12 +25,14 @@ export class LifecycleError extends BreakwaterError {
   override readonly name = 'LifecycleError'
   readonly errors: readonly unknown[]
   declare readonly failures: readonly Failure[]
+  /** What was not over when force began, of a stop that was not over in time. */
+  declare readonly left?: Leftovers
 
   constructor(
     kind: ErrorKind,
     code: string,
     message: string,
-    options: { cause: unknown; failures: readonly Failure[]; elapsedMs: number },
+    options: { cause: unknown; failures: readonly Failure[]; elapsedMs: number; left?: Leftovers | undefined },
   ) {
     // The outcome is final: the same call gives it again.
     super(kind, code, message, { ...options, retryable: false })
@@ -35,6 +40,7 @@ export class LifecycleError extends BreakwaterError {
     this.errors = errors.includes(options.cause) ? errors : [options.cause, ...errors]
     // Not printed: it would show every error a third time.
     Object.defineProperty(this, 'failures', { value: options.failures })
+    if (options.left !== undefined) Object.defineProperty(this, 'left', { value: options.left })
   }
 }
 
@@ -55,6 +61,20 @@ export function hookRunsOn(name: string, phase: StepPhase, elapsedMs: number): B
 export function stopPostponed(name: string): BreakwaterError {
   const message = `"${name}" still runs its start although the signal is aborted; it will be stopped when that is over`
   return new BreakwaterError('timeout', 'STOP_POSTPONED', message)
+}
+
+/** Returns the error of a stop that did not see the end of work that was under way. */
+export function workLeft(name: string, left: readonly LeftWork[]): BreakwaterError {
+  const message = `${name}: ${left.length} not over in time: ${listWork(left)}`
+  return new BreakwaterError('timeout', 'WORK_LEFT', message, { elapsedMs: left[0]?.ageMs ?? 0 })
+}
+
+const NAMED = 5
+
+/** Names the oldest of what is under way, such as `GET /orders (4800 ms), import (900 ms) and 3 more`. */
+export function listWork(left: readonly LeftWork[]): string {
+  const named = left.slice(0, NAMED).map(({ name, ageMs }) => `${name} (${ageMs} ms)`)
+  return `${named.join(', ')}${left.length > NAMED ? ` and ${left.length - NAMED} more` : ''}`
 }
 
 /** Says in a word why: a code or a class name. Never the message of somebody else's error, which may hold a secret. */

@@ -20,8 +20,18 @@ export interface Health {
 
 export function healthOf(status: HealthStatus, parts: readonly Part[]): Health {
   const components = parts.map(part => [part.name, componentHealth(part)] as const)
-  const degraded = status === 'ready' && components.some(([, { state }]) => state === 'degraded')
+  const degraded = status === 'ready' && components.some(([, health]) => isAway(health))
   return { status: degraded ? 'degraded' : status, components: Object.fromEntries(components) }
+}
+
+/** Tells whether work should be sent here: started, not stopping, and everything works that is not optional. */
+export function isReady(status: HealthStatus, parts: readonly Part[]): boolean {
+  return status === 'ready' && parts.every(part => part.component.optional || !isAway(componentHealth(part)))
+}
+
+/** Being started again is as good as not being there. */
+function isAway({ state }: ComponentHealth): boolean {
+  return state === 'degraded' || state === 'starting'
 }
 
 function componentHealth(part: Part): ComponentHealth {

@@ -190,7 +190,7 @@ describe('the timeline', () => {
       part('a', [], 1, { stop: () => failAfter(1, 'secret') }),
       part('b', [], 1, { optional: true, start: () => failAfter(1, 'secret') }),
     )
-    await started()
+    await Promise.all([lifecycle.init(), clock.advance(100)])
     await Promise.all([lifecycle.dispose().catch(() => {}), clock.advance(10)])
     expect(lines).toEqual([
       'info start of "a": ok',

@@ -16,8 +16,8 @@ export interface Plan {
 /** A component as it was added. */
 export interface Entry {
   readonly component: BuiltInComponent
-  /** What it depends on when it does not say so itself. */
-  readonly defaultNeeds: readonly string[]
+  /** What it depends on when it does not say so itself; `others`: all that are added without this word. */
+  readonly defaultNeeds: readonly string[] | 'others'
 }
 
 type Needs = ReadonlyMap<string, readonly string[]>
@@ -37,8 +37,12 @@ export function planOf(entries: readonly Entry[]): Plan {
     faults.check(!parts.has(component.name), `"${component.name}" is the name of two components`)
     parts.set(component.name, new Part(component))
   }
+  const others = entries.filter(each => each.defaultNeeds !== 'others').map(each => each.component.name)
   const needs: Needs = new Map(
-    entries.map(({ component, defaultNeeds }) => [component.name, component.dependsOn ?? defaultNeeds]),
+    entries.map(({ component, defaultNeeds }) => [
+      component.name,
+      component.dependsOn ?? (defaultNeeds === 'others' ? others : defaultNeeds),
+    ]),
   )
   const names = [...parts.keys()]
   for (const [name, needed] of needs) {

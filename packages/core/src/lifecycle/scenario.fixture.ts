@@ -3,12 +3,15 @@
 import type { StepContext } from '@breakwater/kernel'
 import { FakeClock } from '@breakwater/testkit'
 import fc from 'fast-check'
-import type { StepPhase } from '../timeline/record.js'
+import type { HookPhase } from '../timeline/record.js'
+import { CONSUMER_HOOKS } from './component.js'
 import type { LifecycleError } from './failure.js'
 import { Lifecycle } from './lifecycle.js'
 
 type Behaviour =
-  | { does: 'succeed' | 'fail'; afterMs: number; heedsAbort: boolean }
+  | { does: 'succeed'; afterMs: number; heedsAbort: boolean }
+  /** The first `times` times. */
+  | { does: 'fail'; afterMs: number; heedsAbort: boolean; times: number }
   /** Lets go when it is told to, if it heeds that; else never ends. */
   | { does: 'hang'; heedsAbort: boolean }
   /** There is no such hook. */
@@ -20,11 +23,23 @@ export interface PartPlan {
   stopTimeout: number
   /** Indexes of parts before this one, so that there is no cycle. */
   needs: number[]
-  hooks: Record<StepPhase, Behaviour>
+  /** Has the hooks of a consumer in the place of `drain`. */
+  consumer: boolean
+  hooks: Record<HookPhase, Behaviour>
+}
+
+interface WorkPlan {
+  kind: 'tracked' | 'background'
+  /** When somebody comes with it. */
+  atMs: number
+  lastsMs: number
 }
 
 export interface Scenario {
   parts: PartPlan[]
+  work: WorkPlan[]
+  /** How long traffic is waited for to cease. */
+  delayMs: number
   /** Calls the start off by its signal. */
   abortAfterMs: number | undefined
   /** Else dispose() is called once init() has settled. */
@@ -41,7 +56,15 @@ const ms = fc.oneof(
 )
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ does: fc.constant('succeed' as const), afterMs: ms, heedsAbort: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ does: fc.constant('fail' as const), afterMs: ms, heedsAbort: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      does: fc.constant('fail' as const),
+      afterMs: ms,
+      heedsAbort: fc.boolean(),
+      times: fc.constantFrom(1, Number.POSITIVE_INFINITY),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('hang' as const), heedsAbort: fc.boolean() }) },
   { weight: 2, arbitrary: fc.constant({ does: 'nothing' as const }) },
 )
@@ -50,10 +73,27 @@ const plan: fc.Arbitrary<PartPlan> = fc.record({
   startTimeout: fc.integer({ min: 100, max: 1_000 }),
   stopTimeout: fc.integer({ min: 50, max: 1_000 }),
   needs: fc.array(fc.nat(5), { maxLength: 3 }),
-  hooks: fc.record({ start: behaviour, ready: behaviour, drain: behaviour, stop: behaviour }),
+  consumer: fc.boolean(),
+  hooks: fc.record({
+    start: behaviour,
+    ready: behaviour,
+    drain: behaviour,
+    pause: behaviour,
+    finish: behaviour,
+    commit: behaviour,
+    disconnect: behaviour,
+    stop: behaviour,
+  }),
+})
+const work: fc.Arbitrary<WorkPlan> = fc.record({
+  kind: fc.constantFrom('tracked', 'background'),
+  atMs: fc.integer({ min: 0, max: 4_000 }),
+  lastsMs: ms,
 })
 export const scenario: fc.Arbitrary<Scenario> = fc.record({
   parts: fc.array(plan, { minLength: 1, maxLength: 6 }),
+  work: fc.array(work, { maxLength: 4 }),
+  delayMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 500 })),
   abortAfterMs: fc.option(fc.integer({ max: 1_500, min: 0 }), { nil: undefined, freq: 2 }),
   disposeAfterMs: fc.option(fc.integer({ max: 3_000, min: 0 }), { nil: undefined, freq: 2 }),
   deadlineMs: fc.integer({ min: 0, max: 6_000 }),
@@ -63,9 +103,9 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   ),
 })
 
-interface Call {
+export interface Call {
   name: string
-  phase: StepPhase
+  phase: HookPhase
   abortedAtCall: boolean
   /** Position in the order of all beginnings and endings. */
   began: number
@@ -73,6 +113,14 @@ interface Call {
   succeeded: boolean
   /** Its own error, when it was still being waited for at that moment. */
   awaitedError: Error | undefined
+}
+
+interface Worked extends WorkPlan {
+  /** Position in the order of all beginnings and endings; undefined if it was refused. */
+  began: number | undefined
+  ended: number
+  /** Whether the stop had begun. */
+  cameLate: boolean
 }
 
 /** How a promise came out, and when, in ms from when it was asked for. */
@@ -85,6 +133,7 @@ export interface Played {
   clock: FakeClock
   lifecycle: Lifecycle
   calls: Call[]
+  work: Worked[]
   init: Settled
   dispose: Settled
   /** Whether init() had settled when dispose() was called. */
@@ -94,9 +143,11 @@ export interface Played {
 }
 
 /** Runs one scenario to its very end, long past every time-out. */
-export async function play({ parts, abortAfterMs, disposeAfterMs, deadlineMs, hastened }: Scenario): Promise<Played> {
+export async function play(scenario: Scenario): Promise<Played> {
+  const { parts, abortAfterMs, disposeAfterMs, deadlineMs, hastened } = scenario
   const clock = new FakeClock()
-  const lifecycle = new Lifecycle(clock)
+  const delay = (signal: AbortSignal): Promise<void> => passed(clock, scenario.delayMs, signal)
+  const lifecycle = new Lifecycle(clock, undefined, { delay })
   const calls: Call[] = []
   let tick = 0
 
@@ -108,7 +159,11 @@ export async function play({ parts, abortAfterMs, disposeAfterMs, deadlineMs, ha
         signal.addEventListener('abort', letGo)
       }
       if (does.does === 'succeed') clock.schedule(does.afterMs, resolve)
-      if (does.does === 'fail') clock.schedule(does.afterMs, () => reject(new Error(`${call.name} ${call.phase}`)))
+      if (does.does === 'fail') {
+        const before = calls.filter(each => each.name === call.name && each.phase === call.phase).length - 1
+        const end = before < does.times ? () => reject(new Error(`${call.name} ${call.phase}`)) : resolve
+        clock.schedule(does.afterMs, end)
+      }
     }).then(
       () => {
         call.ended = tick++
@@ -122,9 +177,9 @@ export async function play({ parts, abortAfterMs, disposeAfterMs, deadlineMs, ha
       },
     )
   }
-  parts.forEach(({ optional, startTimeout, stopTimeout, needs, hooks }, i) => {
+  parts.forEach(({ optional, startTimeout, stopTimeout, needs, consumer, hooks }, i) => {
     const name = `p${i}`
-    const hook = (phase: StepPhase): object => {
+    const hook = (phase: HookPhase): object => {
       const does = hooks[phase]
       if (does.does === 'nothing') return {}
       return {
@@ -145,8 +200,24 @@ export async function play({ parts, abortAfterMs, disposeAfterMs, deadlineMs, ha
       }
     }
     const dependsOn = i === 0 ? [] : [...new Set(needs.map(each => `p${each % i}`))]
-    const phases = { ...hook('start'), ...hook('ready'), ...hook('drain'), ...hook('stop') }
+    const down: HookPhase[] = consumer ? [...CONSUMER_HOOKS] : ['drain']
+    const phases = Object.assign({}, ...(['start', 'ready', ...down, 'stop'] as const).map(hook))
     lifecycle.add({ name, dependsOn, optional, startTimeout, stopTimeout, ...phases })
+  })
+
+  const worked = scenario.work.map((each): Worked => {
+    const one: Worked = { ...each, began: undefined, ended: Number.POSITIVE_INFINITY, cameLate: false }
+    const perform = async (): Promise<void> => {
+      one.began = tick++
+      await passed(clock, each.lastsMs)
+      one.ended = tick++
+    }
+    clock.schedule(each.atMs, () => {
+      one.cameLate = lifecycle.inFlight.isDraining
+      if (each.kind === 'tracked') lifecycle.inFlight.track('work', perform).catch(() => {})
+      else lifecycle.inFlight.detach('work', perform, () => {})
+    })
+    return one
   })
 
   const outcome = (promise: Promise<void>): Settled => {
@@ -169,5 +240,18 @@ export async function play({ parts, abortAfterMs, disposeAfterMs, deadlineMs, ha
     void lifecycle.dispose({ deadline: hastened.deadlineMs }).catch(() => {})
   }
   await clock.advance(60_000)
-  return { clock, lifecycle, calls, init, dispose, initSettledFirst, cancelled: controller.signal.aborted }
+  const cancelled = controller.signal.aborted
+  return { clock, lifecycle, calls, work: worked, init, dispose, initSettledFirst, cancelled }
+}
+
+function passed(clock: FakeClock, afterMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const timer = clock.schedule(afterMs, resolve)
+    const onAbort = (): void => {
+      timer.cancel()
+      resolve()
+    }
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort)
+  })
 }

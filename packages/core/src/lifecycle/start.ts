@@ -9,36 +9,50 @@ import { runStep, type Surroundings, type Verdict } from './step.js'
 type UpPhase = 'start' | 'ready'
 
 export interface StartContext extends Surroundings {
-  /** Aborted when the start is not wanted any more, by the caller or, here, by the first failure. */
-  readonly controller: AbortController
+  /** Aborted when the start is not wanted any more. */
+  readonly cancel: AbortSignal
   /** Ms that hooks get to let go once the start is called off. */
   readonly graceMs: () => number
   /** Told when a hook that was given up on is over after all; must not throw. */
   readonly onLate: (part: Part, succeeded: boolean) => void
 }
 
-/** Resolves with every failure, none if all went well; parts that are optional never count as one. */
-export async function startAll(levels: readonly (readonly Part[])[], context: StartContext): Promise<Failure[]> {
+/**
+ * Resolves with every failure, none if all went well; parts that are optional never count as one.
+ * @param controller what `context.cancel` hears; aborted here by the first failure.
+ */
+export async function startAll(
+  levels: readonly (readonly Part[])[],
+  context: StartContext,
+  controller: AbortController,
+): Promise<Failure[]> {
   const failures: Failure[] = []
+  const startPart = async (part: Part, phase: UpPhase): Promise<void> => {
+    const failure = await bringUp(part, phase, context)
+    if (failure === undefined) return
+    failures.push(failure)
+    controller.abort(failure.error)
+  }
   for (const phase of ['start', 'ready'] as const) {
     for (const level of levels) {
-      if (context.controller.signal.aborted) return failures
-      await Promise.all(level.map(part => bringUp(part, phase, context, failures)))
+      if (context.cancel.aborted) return failures
+      await Promise.all(level.map(part => startPart(part, phase)))
     }
   }
   return failures
 }
 
-async function bringUp(part: Part, phase: UpPhase, context: StartContext, failures: Failure[]): Promise<void> {
+/** Calls one hook of one part, and resolves with its failure, unless it went well or the part is optional. */
+export async function bringUp(part: Part, phase: UpPhase, context: StartContext): Promise<Failure | undefined> {
   if (part.state === 'disabled') {
     if (phase === 'start') skip(part, context)
-    return
+    return undefined
   }
-  if (phase === 'ready' && part.state !== 'started') return
+  if (phase === 'ready' && part.state !== 'started') return undefined
   if (phase === 'start') part.state = 'starting'
 
-  const { clock, controller, graceMs } = context
-  const bounds = { deadline: new Deadline(clock, part.startTimeoutMs), cancel: controller.signal, graceMs }
+  const { clock, cancel, graceMs } = context
+  const bounds = { deadline: new Deadline(clock, part.startTimeoutMs), cancel, graceMs }
   const end = await runStep(part, phase, bounds, (hook, elapsedMs) => judge(part, phase, hook, elapsedMs), context)
 
   if (end === undefined || end.hook.result === 'ok') note(part, phase)
@@ -60,16 +74,18 @@ async function bringUp(part: Part, phase: UpPhase, context: StartContext, failur
   } else {
     part.error = end.error
     part.state = part.component.optional ? 'degraded' : 'failed'
-    if (part.component.optional) return
+    if (part.component.optional) return undefined
     const { elapsedMs, error } = end
-    failures.push({ component: part.name, phase, elapsedMs, error, open: end.hook.result === 'running' })
-    controller.abort(error)
+    return { component: part.name, phase, elapsedMs, error, open: end.hook.result === 'running' }
   }
+  return undefined
 }
 
 function note(part: Part, phase: UpPhase): void {
-  if (phase === 'start') part.started = true
-  else part.readied = true
+  if (phase === 'start') {
+    part.started = true
+    part.isUp = true
+  } else part.readied = true
 }
 
 function skip(part: Part, { recorder, events }: Surroundings): void {

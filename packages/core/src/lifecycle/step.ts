@@ -1,7 +1,7 @@
 /** One hook of one component as a step: run, recorded in the timeline, reported as an event. */
 
 import type { Clock, Events, StepContext } from '@breakwater/kernel'
-import type { StepOutcome, StepPhase } from '../timeline/record.js'
+import type { HookPhase, StepOutcome } from '../timeline/record.js'
 import type { BegunStep, Recorder } from '../timeline/recorder.js'
 import type { LifecycleEvent } from './events.js'
 import { reasonOf } from './failure.js'
@@ -31,7 +31,7 @@ export interface StepEnd extends Verdict {
 /** Runs the hook that `part` has for `phase`, if it has one, and tells how it ended; never rejects. */
 export async function runStep(
   part: Part,
-  phase: StepPhase,
+  phase: HookPhase,
   bounds: HookBounds,
   judge: (end: HookEnd, elapsedMs: number) => Verdict,
   { clock, recorder, events, hastened }: Surroundings,

@@ -1,7 +1,23 @@
 /** What is recorded of a start and a stop, as plain data. All instants are ms on the monotonic clock of the process. */
 
 /** Which hook of a component it is, or is within. */
-export type StepPhase = 'start' | 'ready' | 'drain' | 'stop'
+export type HookPhase =
+  | 'start'
+  | 'ready'
+  | 'drain'
+  | 'stop'
+  /** Of a consumer, in their order. */
+  | 'pause'
+  | 'finish'
+  | 'commit'
+  | 'disconnect'
+
+export type StepPhase =
+  | HookPhase
+  /** A wait of the stop: `drain-delay`, `in-flight`, `background`. */
+  | 'wait'
+  /** What was logged, measured and traced is sent off, as the last thing. */
+  | 'flush'
 
 export type StepOutcome =
   /** Not over yet. */
@@ -16,7 +32,7 @@ export type StepOutcome =
   | 'skipped'
 
 export interface TimelineStep {
-  /** The component's name; of a step within a hook, the name that the hook gave it. */
+  /** The component's name; of a step within a hook, the name that the hook gave it; of a wait, what is waited for. */
   readonly name: string
   readonly phase: StepPhase
   /** Ms on the monotonic clock, which begins with the process. */
