@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { BreakwaterError, Deadline, type Duration, type Managed, parseDuration } from '@breakwater/kernel'
+import type { GuardStats } from './guard/guard.js'
 import { type CacheKey, wakeChannel } from './keys.js'
 import { InFlight } from './load/in-flight.js'
 import { MissBudget } from './load/miss-budget.js'
@@ -19,7 +20,7 @@ import {
 import { connectToAny } from './redis/connections.js'
 import { InvalidationLog } from './redis/invalidation-log.js'
 import { clear, GENERATION_LENGTH } from './redis/scripts.js'
-import { Shards } from './redis/shards.js'
+import { type Shard, Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { Space } from './space.js'
 import type { SpaceStats } from './space-stats.js'
@@ -27,12 +28,16 @@ import type { SpaceSurroundings } from './surroundings.js'
 
 /** How the log tells of a clear; no space's name is empty, so no key's message begins like this. */
 const CLEARED = ':'
+/** How the log tells of a guard's add: `+<space>:<sequence>:<key>`. */
+const ADDED = '+'
 /** The space of `cache.getOrLoad`. */
 const COMMON_SPACE = '_'
 
 export interface CacheStats {
   /** By space. */
   readonly spaces: Readonly<Record<string, Readonly<SpaceStats>>>
+  /** By space, of those that have one. */
+  readonly guards: Readonly<Record<string, GuardStats>>
   readonly memory: { readonly bytes: number; readonly entries: number; readonly evictions: number }
   readonly loads: { readonly inFlight: number; readonly pending: number; readonly budget: number }
   readonly redis:
@@ -78,9 +83,7 @@ export class Cache implements Managed {
       shard =>
         new InvalidationLog(shard, clock, maxLagMs, {
           onInvalidated: message => this.#onInvalidated(message),
-          onGap: () => {
-            for (const space of this.#spaces.values()) space.fenceShard(shard)
-          },
+          onGap: () => this.#onGap(shard),
         }),
     )
     this.#around = {
@@ -91,6 +94,7 @@ export class Cache implements Managed {
       budget: new MissBudget(this.#options.missBudget),
       inFlight: this.#inFlight,
       wakeChannel: wakeChannel(namespace, randomBytes(9).toString('base64url')),
+      settled: this.#options.settled,
       connect: () => this.#connect(),
       beginGeneration: of => this.#beginGeneration(of),
       isDraining: () => this.#state !== 'open',
@@ -157,6 +161,7 @@ export class Cache implements Managed {
   /** Fills or fetches the guards of all spaces declared so far; until then everything may exist. */
   async initGuards(options: LifeOptions = {}): Promise<void> {
     const signal = options.signal ?? new AbortController().signal
+    this.#connect()
     const guards = [...this.#spaces.values()].flatMap(space => space.guard ?? [])
     const results = await Promise.allSettled(guards.map(guard => guard.init(signal)))
     const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
@@ -203,6 +208,9 @@ export class Cache implements Managed {
     const { memory, budget } = this.#around
     return {
       spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, { ...space.stats }])),
+      guards: Object.fromEntries(
+        [...this.#spaces].flatMap(([name, { guard }]) => (guard === undefined ? [] : [[name, guard.stats]])),
+      ),
       memory: { bytes: memory.bytes, entries: memory.entryCount, evictions: memory.evictions },
       loads: { inFlight: this.#inFlight.count, pending: budget.pending, budget: budget.size },
       redis: this.#redisStats(),
@@ -233,7 +241,7 @@ export class Cache implements Managed {
     for (const space of this.#spaces.values()) space.wakeAll()
     // The aborted loads release their leases, each within the bound of one Redis operation.
     await this.#inFlight.idle()
-    for (const space of this.#spaces.values()) space.guard?.dispose()
+    await Promise.all([...this.#spaces.values()].map(space => space.guard?.dispose()))
     for (const log of this.#logs) log.dispose()
     this.#wakeChannel?.dispose()
     for (const { redis } of this.#around.shards?.all ?? []) redis.dispose()
@@ -277,9 +285,21 @@ export class Cache implements Managed {
   }
 
   #onInvalidated(message: string): void {
-    if (!message.startsWith(CLEARED)) this.#dispatch(message, (space, key) => space.fence(key))
+    if (message.startsWith(ADDED)) this.#onAdded(message.slice(ADDED.length))
+    else if (!message.startsWith(CLEARED)) this.#dispatch(message, (space, key) => space.fence(key))
     else if (message === `${CLEARED}*`) this.#fenceAll()
     else this.#spaces.get(message.slice(CLEARED.length))?.fenceAll()
+  }
+
+  #onAdded(message: string): void {
+    this.#dispatch(message, (space, added) => {
+      const colon = added.indexOf(':')
+      space.guard?.hear(Number(added.slice(0, colon)), added.slice(colon + 1))
+    })
+  }
+
+  #onGap(shard: Shard): void {
+    for (const space of this.#spaces.values()) space.missed(shard)
   }
 
   #fenceAll(): void {

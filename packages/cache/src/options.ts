@@ -1,7 +1,7 @@
 /** Options of a cache and of a space: checked all at once, with defaults, in milliseconds. */
 
 import { type Clock, type Duration, Faults, type Logger, parseDuration, systemClock } from '@breakwater/kernel'
-import type { Guard } from './guard/guard.js'
+import type { Guard, Settled } from './guard/guard.js'
 import { type CacheKey, NAME_PATTERN } from './keys.js'
 import type { RedisLike } from './redis/client.js'
 
@@ -21,6 +21,11 @@ export interface CacheOptions {
    * 100 ms or more. Default 1 s. Until then it may hold what another instance has changed; after that it is bypassed.
    */
   maxLag?: Duration
+  /**
+   * Resolves when every database transaction that is open at the call has ended. Guards wait for it before they read a
+   * table, so that no row is lost between its `add` and a scan. Default: none, and core gives one for its pool.
+   */
+  settled?: Settled
   /** Default: the process's own. */
   clock?: Clock
   logger?: Logger
@@ -83,6 +88,7 @@ export interface ResolvedCacheOptions {
   readonly redisTimeoutMs: number
   readonly missBudget: number
   readonly maxLagMs: number
+  readonly settled: Settled | undefined
   readonly clock: Clock
   readonly logger: Logger | undefined
 }
@@ -129,6 +135,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     'redisTimeout',
     'missBudget',
     'maxLag',
+    'settled',
     'clock',
     'logger',
   ])
@@ -150,6 +157,10 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     options.redis === undefined || typeof options.redis.call === 'function',
     'redis must be an ioredis client (something with call, duplicate, subscribe)',
   )
+  faults.check(
+    options.settled === undefined || typeof options.settled === 'function',
+    'settled must be a function that returns a promise',
+  )
   const resolved = {
     redis: options.redis,
     memoryBytes,
@@ -157,6 +168,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     redisTimeoutMs: duration(faults, 'redisTimeout', options.redisTimeout, 150, 1),
     missBudget,
     maxLagMs: duration(faults, 'maxLag', options.maxLag, 1_000, 100),
+    settled: options.settled,
     clock: options.clock ?? systemClock,
     logger: options.logger,
   }

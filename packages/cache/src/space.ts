@@ -53,6 +53,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       shard: shards?.of(name),
       clock,
       logger,
+      settled: around.settled,
       forget: key => this.#invalidate(key),
     })
     const { budget, inFlight } = around
@@ -62,7 +63,6 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.#path = new LoadPath<V>({
       ...this.#bounds,
       stats: this.stats,
-      guard: this.guard,
       lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, options.backoffMs),
       discard: async (key, stored) => {
         const shard = shards?.of(name, key)
@@ -238,8 +238,9 @@ export class Space<V, K extends CacheKey = CacheKey> {
     for (const key of this.#flights.keys()) this.#fenceFlight(key)
   }
 
-  /** Keeps what is under way in `shard` from being kept, for an instance that may have missed an invalidation there. */
-  fenceShard(shard: Shard): void {
+  /** This instance may have missed what the log of `shard` told: what is under way there is not kept. */
+  missed(shard: Shard): void {
+    if (this.#around.shards?.of(this.name) === shard) this.guard?.missed()
     for (const key of [...this.#failures.keys(), ...this.#flights.keys()]) {
       if (this.#around.shards?.of(this.name, key) === shard) this.#fenceFlight(key)
     }
@@ -271,11 +272,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
   ): Promise<Outcome<V>> {
     const now = this.#around.clock.now()
     const stale = entry !== undefined && now < entry.staleUntil && now < entry.trust.until ? entry : undefined
-    const flying = this.#flights.get(key)
     if (stale !== undefined) {
       this.stats.staleHits++
       if (
-        flying === undefined &&
+        !this.#flights.has(key) &&
         this.#failure(key, now) === undefined &&
         !this.#around.isDraining() &&
         load !== undefined
@@ -284,11 +284,28 @@ export class Space<V, K extends CacheKey = CacheKey> {
       }
       return Promise.resolve({ value: stale.value, source: 'stale' })
     }
+    // Each caller asks the guard for itself: who joined another's question would be told what was true before.
+    const verdict = this.guard?.mayContain(key) ?? true
+    if (verdict === true) return this.#read(key, id, load, policy)
+    if (verdict === false) return Promise.resolve(this.#denied(key, id, load))
+    return verdict.then(maybe => (maybe ? this.#read(key, id, load, policy) : this.#denied(key, id, load)))
+  }
+
+  #denied(key: string, id: K, load: OneLoad<V, K> | undefined): Outcome<V> {
+    this.stats.guarded++
+    const audit = load && !this.#around.isDraining() && this.guard?.denied(key, () => load(id, undefined))
+    if (audit) this.#around.inFlight.run(audit)
+    return { value: null, source: 'absent' }
+  }
+
+  /** Neither the first tier nor the guard has an answer. */
+  #read(key: string, id: K, load: OneLoad<V, K> | undefined, policy: ResolvedPolicy): Promise<Outcome<V>> {
+    const flying = this.#flights.get(key)
     if (flying !== undefined) {
       this.stats.coalesced++
       return flying.outcome
     }
-    const failure = this.#failure(key, now)
+    const failure = this.#failure(key, this.#around.clock.now())
     if (failure !== undefined) return Promise.reject(failure.error)
     if (load === undefined) {
       return Promise.reject(

@@ -1,6 +1,7 @@
 /** What a cache lends to each of its spaces. */
 
 import type { BreakwaterError, Clock, Logger } from '@breakwater/kernel'
+import type { Settled } from './guard/guard.js'
 import type { InFlight } from './load/in-flight.js'
 import type { MissBudget } from './load/miss-budget.js'
 import type { MemoryTier } from './memory/memory-tier.js'
@@ -15,6 +16,8 @@ export interface SpaceSurroundings {
   readonly budget: MissBudget
   readonly inFlight: InFlight
   readonly wakeChannel: string
+  /** Resolves when every transaction that is open at the call has ended; none if nobody can tell. */
+  readonly settled: Settled | undefined
   /** Sees to it that other instances are heard; called before anything is read past the first tier. */
   connect(): void
   /** Makes all values of a space, or with '*' of the whole cache, count for nothing, everywhere. */

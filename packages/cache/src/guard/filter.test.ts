@@ -23,7 +23,7 @@ describe('Filter', () => {
     const shape = shapeFor(100, 0.01)
     const filter = new Filter(shape)
     filter.add('a key')
-    const bytes = filter.toBytes()
+    const bytes = filter.chunk(0)
     expect(bytes.length).toBe(byteLengthOf(shape))
     const bitsSet = [...bytes].flatMap((byte, i) =>
       [...Array(8).keys()].filter(bit => byte & (0x80 >> bit)).map(bit => i * 8 + bit),
@@ -41,7 +41,7 @@ describe('Filter', () => {
           const [a, b] = [new Filter(shape), new Filter(shape)]
           for (const key of ours) a.add(key)
           for (const key of theirs) b.add(key)
-          a.merge(b.toBytes())
+          a.mergeChunk(0, b.chunk(0))
           for (const key of [...ours, ...theirs]) expect(a.has(key)).toBe(true)
         },
       ),

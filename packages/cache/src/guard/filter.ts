@@ -1,5 +1,8 @@
 /**
  * The filter itself: the structure and the sizing of bloom-filters, with our hashing assigned. The one door to bloom-filters.
+ *
+ * Its bits are cut into chunks, which is how they lie in Redis: no command there holds the server up for long, and none
+ * here the event loop.
  */
 
 import bloomFilters from 'bloom-filters'
@@ -13,6 +16,9 @@ export interface FilterShape {
   readonly hashes: number
 }
 
+const CHUNK_BYTES = 256 * 1024
+export const CHUNK_BITS: number = CHUNK_BYTES * 8
+
 /** Returns the smallest shape that keeps the error rate at `expected` keys. Sources: bloom-filters' formulas (Bloom, 1970). */
 export function shapeFor(expected: number, errorRate: number): FilterShape {
   const { size, _nbHashes: hashes } = bloomFilters.BloomFilter.create(expected, errorRate) as unknown as {
@@ -20,6 +26,19 @@ export function shapeFor(expected: number, errorRate: number): FilterShape {
     _nbHashes: number
   }
   return { size, hashes }
+}
+
+/** Returns the part of absent keys that a filter with `entries` keys lets through. Source: Bloom, 1970. */
+export function errorRateOf({ size, hashes }: FilterShape, entries: number): number {
+  return (1 - Math.exp((-hashes * entries) / size)) ** hashes
+}
+
+export function chunkCountOf(shape: FilterShape): number {
+  return Math.ceil(byteLengthOf(shape) / CHUNK_BYTES)
+}
+
+export function chunkLengthOf(shape: FilterShape, index: number): number {
+  return Math.min(CHUNK_BYTES, byteLengthOf(shape) - index * CHUNK_BYTES)
 }
 
 /** Parts of bloom-filters that its types hide and that we build on; a test fails if they change. */
@@ -49,23 +68,20 @@ export class Filter {
     return this.#filter.has(key)
   }
 
-  /** Returns a copy of the bits. */
-  toBytes(): Buffer {
-    return Buffer.from(this.#bytes)
+  /** Returns a view of one chunk's bytes: what lies in Redis, and all there is to export. */
+  chunk(index: number): Uint8Array {
+    const start = index * CHUNK_BYTES
+    return (this.#filter as unknown as Internals)._filter.array.subarray(start, start + CHUNK_BYTES)
   }
 
-  /** Adds all keys of a filter of the same shape, given as `toBytes()` wrote it. */
-  merge(bytes: Uint8Array): void {
-    const own = this.#bytes
+  /** Adds the keys of one chunk of a filter of the same shape. */
+  mergeChunk(index: number, bytes: Uint8Array): void {
+    const own = this.chunk(index)
     for (let i = 0; i < own.length; i++) own[i] = (own[i] as number) | (bytes[i] as number)
-  }
-
-  get #bytes(): Uint8Array {
-    return (this.#filter as unknown as Internals)._filter.array
   }
 }
 
-/** Returns the offsets of a key's bits as Redis's GETBIT counts them, from a byte's highest bit down; the structure counts up. */
+/** Returns where a key's bits lie as Redis's GETBIT counts them, from a byte's highest bit down; the structure counts up. */
 export function redisOffsets(key: string, shape: FilterShape): number[] {
   return positionsOf(key, shape.size, new Array<number>(shape.hashes).fill(0)).map(position => position ^ 7)
 }

@@ -1,179 +1,289 @@
 /**
- * The shared truth of a guard, in Redis: a header that says which bits count and whether they are complete, and the bits.
- * Header and bits are always read in one script, and whatever does not match (no header, another epoch, bits evicted or
- * of another length) is "unknown", never "does not exist".
+ * The shared truth of a guard, in Redis: a header that says which bits count and whether they are complete, and the bits,
+ * in chunks. Header and bits are always read in one script, and whatever does not match (no header, another epoch, a server
+ * with another history, a chunk evicted or of another length) is "unknown", never "does not exist".
  *
- *   header      hash: epoch, state (building | ready), size, hashes, version, entries
- *   bits:<e>    the bits of epoch e; every add goes here from the moment that the header names e
- *   scan:<e>    what the builder of e has read from the table, merged into bits:<e> when it is complete
- *   build       token of the one that builds; ends by itself when that one dies
+ *   header       see guard-scripts.ts
+ *   <e>:<n>      the nth chunk of epoch e
+ *   build        the epoch that is being built, as long as its builder lives
  */
 
 import { randomBytes } from 'node:crypto'
 import type { KeyLayout } from '../keys.js'
-import { type RedisClient, Script } from '../redis/client.js'
+import type { RedisArgument, RedisClient } from '../redis/client.js'
 import type { Shard } from '../redis/shards.js'
-import { byteLengthOf, Filter, type FilterShape, redisOffsets } from './filter.js'
-import { HASH_VERSION } from './hashing.js'
+import { CHUNK_BITS, chunkCountOf, chunkLengthOf, Filter, type FilterShape, redisOffsets } from './filter.js'
+import * as scripts from './guard-scripts.js'
 
 /** How long a builder may be silent before another takes over; it renews at a third of this. */
 export const BUILD_LEASE_MS = 10_000
 /** Unfinished bits of a builder that died go by themselves. */
 const UNFINISHED_MS = 3_600_000
-/** Uploaded and fetched in pieces of this size, so that no single command holds Redis up for long. */
-const PIECE_BYTES = 256 * 1024
+/** A chunk's way to Redis is tried this often. */
+const MERGE_TRIES = 3
 
-/** KEYS header, bits, build; ARGV epoch, size, hashes, version, last byte's index, lease ms. Replies 1 to the one builder. */
-const begin = new Script(`
-if not redis.call('SET', KEYS[3], ARGV[1], 'NX', 'PX', ARGV[6]) then return 0 end
-redis.call('SETRANGE', KEYS[2], ARGV[5], '\\0')
-redis.call('PEXPIRE', KEYS[2], ${UNFINISHED_MS})
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'state', 'building', 'size', ARGV[2], 'hashes', ARGV[3], 'version', ARGV[4], 'entries', 0)
-return 1`)
-
-/** KEYS build; ARGV epoch, lease ms. */
-const renewBuild = new Script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
-
-/** KEYS build; ARGV epoch. */
-const abandonBuild = new Script(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`)
-
-/** KEYS header, bits, build, scan; ARGV epoch, bytes, entries. Replies 1 if the epoch is ready now. */
-const finish = new Script(`
-if redis.call('GET', KEYS[3]) ~= ARGV[1] or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-local bytes = tonumber(ARGV[2])
-if redis.call('STRLEN', KEYS[2]) ~= bytes or redis.call('STRLEN', KEYS[4]) ~= bytes then return 0 end
-redis.call('BITOP', 'OR', KEYS[2], KEYS[2], KEYS[4])
-redis.call('PERSIST', KEYS[2])
-redis.call('DEL', KEYS[4], KEYS[3])
-redis.call('HSET', KEYS[1], 'state', 'ready', 'entries', ARGV[3])
-return 1`)
-
-/** KEYS header, bits; ARGV epoch, bytes, offsets. Replies 1 maybe, 0 no, -1 unknown. */
-const check = new Script(`
-local header = redis.call('HMGET', KEYS[1], 'epoch', 'state')
-if header[1] ~= ARGV[1] or header[2] ~= 'ready' or redis.call('STRLEN', KEYS[2]) ~= tonumber(ARGV[2]) then return -1 end
-for i = 3, #ARGV do
-  if redis.call('GETBIT', KEYS[2], ARGV[i]) == 0 then return 0 end
-end
-return 1`)
-
-/**
- * Sets a key's bits: KEYS header, bits; ARGV epoch, offsets. Replies 1, or 0 if the header names another epoch or none that
- * we understand, while we thought of one: nothing was done then.
- */
-const addBits = new Script(`
-local header = redis.call('HMGET', KEYS[1], 'epoch', 'version')
-local epoch = header[1] and header[2] == '${HASH_VERSION}' and header[1] or ''
-if epoch ~= ARGV[1] then return 0 end
-for i = 2, #ARGV do redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
-return 1`)
-
-/** What the header says of the bits that count. Whoever finds them takes over their shape, whatever its own would be. */
-export interface SharedHeader {
-  readonly epoch: string
+/** A set of bits. */
+export interface Epoch {
+  readonly id: string
   readonly shape: FilterShape
-  readonly ready: boolean
 }
+
+/** What the header says. */
+export interface Header {
+  /** `none`: there is none. `foreign`: it is of another history or another version, so it counts for nothing. */
+  readonly state: 'none' | 'foreign' | 'building' | 'ready' | 'suspect'
+  /** The server's time. */
+  readonly now: number
+  /** The bits that answers come from. */
+  readonly epoch: Epoch | undefined
+  /** The bits being filled beside them. */
+  readonly next: Epoch | undefined
+  /** Adds counted so far. */
+  readonly sequence: number
+  /** Keys in the epoch's bits. */
+  readonly entries: number
+  readonly ageMs: number
+  /** Keys above it are not told from keys that exist. */
+  readonly highWater: string | undefined
+  /** For how long an instance has not been heard of that did not take its leave; negative: there is none. */
+  readonly lapsedMs: number
+  /** Whether some instance builds. */
+  readonly building: boolean
+}
+
+/** The answers for keys, and whether the copy may be believed from now on, once it has heard of `sequence`. */
+export interface Checked {
+  readonly maybe: readonly boolean[]
+  readonly granted: boolean
+  readonly sequence: number
+}
+
+export type Recorded =
+  | { readonly as: 'recorded'; readonly sequence: number; readonly copies: number; readonly distrustMs: number }
+  /** There is no header: nothing answers, and whoever builds waits for the transaction that adds. */
+  | { readonly as: 'none' }
+
+type RawHeader = [now: number, state: Header['state'], ...rest: (string | number)[]]
 
 export class SharedBits {
   readonly #redis: RedisClient
   readonly #layout: KeyLayout
   readonly #space: string
+  readonly #instance: string
   readonly #header: string
   readonly #build: string
 
-  constructor({ redis, layout }: Shard, space: string) {
-    this.#redis = redis
-    this.#layout = layout
+  constructor(shard: Shard, space: string, instance: string) {
+    this.#redis = shard.redis
+    this.#layout = shard.layout
     this.#space = space
-    this.#header = layout.guard(space, 'header')
-    this.#build = layout.guard(space, 'build')
+    this.#instance = instance
+    this.#header = shard.layout.guard(space, 'header')
+    this.#build = shard.layout.guard(space, 'build')
   }
 
-  /** Returns the header, or `undefined` if there is none that we understand. */
-  async look(): Promise<SharedHeader | undefined> {
-    const fields = (await this.#redis.command('hmget', [
-      this.#header,
-      'epoch',
-      'state',
-      'size',
-      'hashes',
-      'version',
-    ])) as (Buffer | null)[]
-    const [epoch, state, size, hashes, version] = fields.map(field => field?.toString())
-    const shape = { size: Number(size), hashes: Number(hashes) }
-    if (epoch === undefined || Number(version) !== HASH_VERSION || !(shape.size > 0 && shape.hashes > 0))
-      return undefined
-    return { epoch, shape, ready: state === 'ready' }
+  /** Reads the header. With `stay`, lets the others know that this instance is there, for `stayMs` and not past `until`. */
+  async beat(stay: boolean, until: number | undefined, stayMs: number): Promise<Header> {
+    const args = [this.#instance, stay ? 1 : 0, until ?? '', stayMs]
+    return readHeader((await this.#redis.run(scripts.beat, [this.#header, this.#build], args)) as RawHeader)
   }
 
-  /** Opens a new epoch for this process to fill, or replies `undefined` while another one builds. From now on adds go to it. */
-  async begin(shape: FilterShape): Promise<string | undefined> {
-    const epoch = randomBytes(9).toString('base64url')
-    const keys = [this.#header, this.#bits(epoch), this.#build]
-    const args = [epoch, shape.size, shape.hashes, HASH_VERSION, byteLengthOf(shape) - 1, BUILD_LEASE_MS]
-    return (await this.#redis.run(begin, keys, args)) === 1 ? epoch : undefined
+  /**
+   * Asks for keys; `undefined` if the epoch does not answer any more. With `heard`, also asks to be believed for `trustMs`.
+   */
+  async check(
+    keys: readonly string[],
+    epoch: Epoch,
+    heard: number | undefined,
+    trustMs: number,
+  ): Promise<Checked | undefined> {
+    const places = this.#places(epoch, keys)
+    const reply = (await this.#redis.run(
+      scripts.check,
+      [this.#header, ...places.chunks],
+      [this.#instance, epoch.id, heard ?? '', trustMs, epoch.shape.hashes, ...places.lengths, ...places.positions],
+    )) as [number, string, string]
+    if (reply[0] === -1) return undefined
+    return { maybe: [...reply[2]].map(bit => bit === '1'), granted: reply[0] === 1, sequence: Number(reply[1]) }
   }
 
-  /** Prolongs the right to build; false if it is lost. */
-  async renew(epoch: string): Promise<boolean> {
-    return (await this.#redis.run(renewBuild, [this.#build], [epoch, BUILD_LEASE_MS])) === 1
-  }
-
-  /** Adds what was scanned to what was added meanwhile, and declares the epoch ready; false if the right to build was lost. */
-  async finish(epoch: string, scanned: Filter, entries: number): Promise<boolean> {
-    const scan = this.#layout.guard(this.#space, `scan:${epoch}`)
-    const bytes = scanned.toBytes()
-    for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
-      await this.#redis.command('setrange', [scan, offset, bytes.subarray(offset, offset + PIECE_BYTES)])
+  /** Records a key in every epoch that counts or will. Rejects if Redis does not acknowledge it. */
+  async add(key: string, known: Header | undefined): Promise<Recorded> {
+    let header = known
+    for (;;) {
+      const epoch = this.#places(header?.epoch, [key])
+      const next = this.#places(header?.next, [key])
+      const reply = (await this.#redis.run(
+        scripts.add,
+        [this.#header, this.#layout.log(), this.#layout.logSequence(), ...epoch.chunks, ...next.chunks],
+        [
+          ...[this.#instance, this.#space, key, header?.epoch?.id ?? '', header?.next?.id ?? ''],
+          ...[epoch.chunks.length, next.chunks.length, epoch.positions.length, next.positions.length],
+          ...[...epoch.lengths, ...next.lengths, ...epoch.positions, ...next.positions],
+        ],
+      )) as [Recorded['as'] | 'moved', string, number, number]
+      if (reply[0] === 'recorded')
+        return { as: 'recorded', sequence: Number(reply[1]), copies: reply[2], distrustMs: reply[3] }
+      if (reply[0] === 'none') return { as: 'none' }
+      header = await this.beat(false, undefined, 0)
     }
-    await this.#redis.command('pexpire', [scan, UNFINISHED_MS])
-    const keys = [this.#header, this.#bits(epoch), this.#build, scan]
-    return (await this.#redis.run(finish, keys, [epoch, bytes.length, entries])) === 1
   }
 
-  /** Gives the right to build up, after a scan that failed. */
-  async abandon(epoch: string): Promise<void> {
-    await this.#redis.run(abandonBuild, [this.#build], [epoch])
+  /** Returns the least that any other copy has heard of that is believed; Infinity if there is none. */
+  async leastHeard(): Promise<number> {
+    const reply = await this.#redis.run(scripts.leastHeard, [this.#header], [this.#instance])
+    return reply === '' ? Number.POSITIVE_INFINITY : Number(reply)
   }
 
-  /** Returns a filter with the bits of `header`, or `undefined` if they are not whole. */
-  async fetch(header: SharedHeader): Promise<Filter | undefined> {
-    const length = byteLengthOf(header.shape)
-    const pieces: Buffer[] = []
-    for (let offset = 0; offset < length; offset += PIECE_BYTES) {
-      const end = Math.min(offset + PIECE_BYTES, length) - 1
-      pieces.push((await this.#redis.command('getrange', [this.#bits(header.epoch), offset, end])) as Buffer)
+  /** Says what this instance's copy has heard of. */
+  async hear(sequence: number): Promise<void> {
+    await this.#redis.run(scripts.hear, [this.#header], [this.#instance, sequence])
+  }
+
+  /** This instance goes, and has nothing left to tell. */
+  async leave(): Promise<void> {
+    await this.#redis.run(scripts.leave, [this.#header], [this.#instance])
+  }
+
+  /** The epoch's bits are wrong: nobody may believe them. */
+  async suspect(epoch: Epoch): Promise<void> {
+    await this.#redis.run(scripts.suspect, [this.#header], [epoch.id])
+  }
+
+  /** Returns a filter with the bits of an epoch, or `undefined` if they are not whole. */
+  async fetch({ id, shape }: Epoch): Promise<Filter | undefined> {
+    const filter = new Filter(shape)
+    for (let index = 0; index < chunkCountOf(shape); index++) {
+      const bytes = (await this.#redis.command('get', [this.#chunk(id, index)])) as Buffer | null
+      if (bytes?.length !== chunkLengthOf(shape, index)) return undefined
+      filter.mergeChunk(index, bytes)
     }
-    const bytes = Buffer.concat(pieces)
-    if (bytes.length !== length) return undefined
-    const filter = new Filter(header.shape)
-    filter.merge(bytes)
     return filter
   }
 
-  async check(key: string, header: SharedHeader): Promise<'maybe' | 'no' | 'unknown'> {
-    const { epoch, shape } = header
-    const args = [epoch, byteLengthOf(shape), ...redisOffsets(key, shape)]
-    const reply = await this.#redis.run(check, [this.#header, this.#bits(epoch)], args)
-    return reply === 1 ? 'maybe' : reply === 0 ? 'no' : 'unknown'
+  /** Opens a new epoch for this process to fill, or replies `undefined` while another one builds. From now on adds go to it. */
+  async begin(shape: FilterShape, trustMs: number, forgetMs: number): Promise<Epoch | undefined> {
+    const id = randomBytes(9).toString('base64url')
+    for (let index = 0; index < chunkCountOf(shape); index++) {
+      await this.#redis.run(scripts.makeChunk, [this.#chunk(id, index)], [chunkLengthOf(shape, index), UNFINISHED_MS])
+    }
+    const args = [id, shape.size, shape.hashes, BUILD_LEASE_MS, trustMs, forgetMs]
+    if ((await this.#redis.run(scripts.begin, [this.#header, this.#build], args)) === 1) return { id, shape }
+    await this.remove({ id, shape })
+    return undefined
   }
 
-  /** Sets a key's bits in whichever epoch counts, `known` or a newer one, which is returned. Rejects if Redis does not acknowledge it. */
-  async add(key: string, known: SharedHeader | undefined): Promise<SharedHeader | undefined> {
-    let header = known
-    for (;;) {
-      const epoch = header?.epoch ?? ''
-      const offsets = header === undefined ? [] : redisOffsets(key, header.shape)
-      if ((await this.#redis.run(addBits, [this.#header, this.#bits(epoch)], [epoch, ...offsets])) === 1) return header
-      header = await this.look()
+  /** Prolongs the right to build; false if it is lost. */
+  async renew(epoch: Epoch): Promise<boolean> {
+    return (await this.#redis.run(scripts.renewBuild, [this.#build], [epoch.id, BUILD_LEASE_MS])) === 1
+  }
+
+  /** Adds what was scanned to what was added meanwhile, and makes the epoch the one that answers; false if the right to build was lost. */
+  async finish(epoch: Epoch, scanned: Filter, entries: number, highWater: string | undefined): Promise<boolean> {
+    const count = chunkCountOf(epoch.shape)
+    const chunks = Array.from({ length: count }, (_, index) => this.#chunk(epoch.id, index))
+    const between = this.#layout.guard(this.#space, `${epoch.id}:merge`)
+    for (const [index, chunk] of chunks.entries()) {
+      const args = [epoch.id, Buffer.from(scanned.chunk(index))]
+      const merged = await persist(MERGE_TRIES, () =>
+        this.#redis.run(scripts.mergeChunk, [this.#build, chunk, between], args),
+      )
+      if (merged !== 1) return false
+    }
+    const lengths = chunks.map((_, index) => chunkLengthOf(epoch.shape, index))
+    const args = [epoch.id, entries, highWater ?? '', ...lengths]
+    return (await this.#redis.run(scripts.finish, [this.#header, this.#build, ...chunks], args)) === 1
+  }
+
+  /** Gives the right to build up, after a scan that failed. */
+  async abandon(epoch: Epoch): Promise<void> {
+    await this.#redis.run(scripts.abandonBuild, [this.#header, this.#build], [epoch.id])
+    await this.remove(epoch)
+  }
+
+  /** Frees the memory of an epoch that nobody asks any more. */
+  async remove({ id, shape }: Epoch): Promise<void> {
+    for (let index = 0; index < chunkCountOf(shape); index++) {
+      await this.#redis.command('unlink', [this.#chunk(id, index)])
     }
   }
 
-  #bits(epoch: string): string {
-    return this.#layout.guard(this.#space, `bits:${epoch}`)
+  #chunk(epoch: string, index: number): string {
+    return this.#layout.guard(this.#space, `${epoch}:${index}`)
+  }
+
+  /** Where the bits of keys lie: the chunks that are touched, their lengths, and the positions, counted through those chunks. */
+  #places(
+    epoch: Epoch | undefined,
+    keys: readonly string[],
+  ): { chunks: string[]; lengths: number[]; positions: RedisArgument[] } {
+    const chunks: string[] = []
+    const lengths: number[] = []
+    const positions: number[] = []
+    if (epoch === undefined) return { chunks, lengths, positions }
+    const placeOf = new Map<number, number>()
+    for (const key of keys) {
+      for (const offset of redisOffsets(key, epoch.shape)) {
+        const index = Math.floor(offset / CHUNK_BITS)
+        let place = placeOf.get(index)
+        if (place === undefined) {
+          place = chunks.length
+          placeOf.set(index, place)
+          chunks.push(this.#chunk(epoch.id, index))
+          lengths.push(chunkLengthOf(epoch.shape, index))
+        }
+        positions.push(place * CHUNK_BITS + (offset % CHUNK_BITS))
+      }
+    }
+    return { chunks, lengths, positions }
+  }
+}
+
+function readHeader(reply: RawHeader): Header {
+  const [
+    now,
+    state,
+    epoch,
+    size,
+    hashes,
+    sequence,
+    entries,
+    age,
+    highWater,
+    next,
+    nextSize,
+    nextHashes,
+    lapsed,
+    build,
+  ] = reply
+  return {
+    state,
+    now,
+    epoch: epochOf(epoch, size, hashes),
+    next: epochOf(next, nextSize, nextHashes),
+    sequence: Number(sequence ?? 0),
+    entries: Number(entries ?? 0),
+    ageMs: Number(age ?? 0),
+    highWater: highWater ? String(highWater) : undefined,
+    lapsedMs: Number(lapsed ?? -1),
+    building: build === 1,
+  }
+}
+
+function epochOf(
+  id: string | number | undefined,
+  size: string | number | undefined,
+  hashes: string | number | undefined,
+): Epoch | undefined {
+  return id ? { id: String(id), shape: { size: Number(size), hashes: Number(hashes) } } : undefined
+}
+
+async function persist<T>(tries: number, attempt: () => Promise<T>): Promise<T> {
+  for (let left = tries; ; left--) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (left <= 1) throw error
+    }
   }
 }

@@ -1,10 +1,9 @@
 /**
- * The way of one flight past the first tier: guard, then Redis or the lease, then the loader, then the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
+ * The way of one flight past first tier and guard: Redis or the lease, then the loader, then the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
  */
 
 import { BreakwaterError, Deadline, isBreakwaterError } from '@breakwater/kernel'
 import { decodeEntry, type EncodedEntry, encodeEntry } from '../entry.js'
-import type { BoundGuard } from '../guard/guard.js'
 import type { ResolvedPolicy } from '../options.js'
 import type { SpaceStats } from '../space-stats.js'
 import type { Flight } from './flight.js'
@@ -26,7 +25,6 @@ export interface LoadRequest<V> {
 
 export interface LoadPathParts<V> extends LoadBounds {
   readonly stats: SpaceStats
-  readonly guard: BoundGuard | undefined
   /** None without Redis. */
   readonly lease: LoadLease | undefined
   /** Removes an entry that could not be read, given its stored text. */
@@ -46,15 +44,7 @@ export class LoadPath<V> {
 
   /** Settles the flight, and goes on behind it where a refresh is due. Rejects with what the flight failed with. */
   async run(flight: Flight<V>, request: LoadRequest<V>): Promise<void> {
-    const { guard, lease, stats } = this.#parts
-    if (guard !== undefined) {
-      const verdict = guard.mayContain(request.key)
-      if (!(typeof verdict === 'boolean' ? verdict : await verdict)) {
-        stats.guarded++
-        flight.settle({ value: null, source: 'absent' })
-        return
-      }
-    }
+    const { lease } = this.#parts
     if (lease === undefined) await this.#load(flight, request, undefined)
     else await this.#readOrLoad(flight, request, lease)
   }

@@ -122,10 +122,9 @@ if redis.call('GET', KEYS[1]) ~= 'T' .. ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`)
 
-/** Tells every instance what ARGV[1] says; the keys as Lua expressions. */
-const appendToLog = (log: string, sequence: string): string => `
-local sequence = redis.call('INCR', ${sequence})
-redis.call('XADD', ${log}, 'MAXLEN', '~', 10000, '*', 'n', sequence, 'k', ARGV[1])`
+/** Tells every instance of something; what and the keys as Lua expressions. */
+export const appendToLog = (log: string, sequence: string, message = 'ARGV[1]'): string => `
+redis.call('XADD', ${log}, 'MAXLEN', '~', 10000, '*', 'n', redis.call('INCR', ${sequence}), 'k', ${message})`
 
 /** Tells every instance that a key was invalidated. Expects KEYS[4] = log, KEYS[5] = its sequence. */
 const APPEND_TO_LOG: string = appendToLog('KEYS[4]', 'KEYS[5]')

@@ -1,0 +1,36 @@
+/**
+ * What Redis believes of this instance: that it is there, until an instant of Redis's own time. An add that Redis has not
+ * acknowledged may go ahead only when that instant is over for certain: then every guard lets every read through, until
+ * this instance is back and has told what it owes, or is given up and the bits are built anew.
+ *
+ * Certain means: counted from the other side. Each beat asks to be believed until an instant that this process names, so
+ * that one which was sent long ago and is only now read cannot prolong anything; and the server's time is taken for as
+ * late as it may be when asking, and for as early as it may be when waiting.
+ */
+
+/** How long an instance is believed to be there after its last beat. */
+export const STAY_MS = 3_000
+
+export class Presence {
+  #last: { readonly sentAt: number; readonly receivedAt: number; readonly serverNow: number } | undefined
+  /** The latest instant of the server's time until which Redis may believe. */
+  #until: number | undefined
+
+  /** Returns until when to ask to be believed; `undefined` while the server's time is not known, and nothing may be asked. */
+  ask(now: number): number | undefined {
+    if (this.#last === undefined) return undefined
+    const until = Math.ceil(this.#last.serverNow + (now - this.#last.sentAt) + STAY_MS)
+    this.#until = Math.max(this.#until ?? 0, until)
+    return until
+  }
+
+  replied(sentAt: number, receivedAt: number, serverNow: number): void {
+    this.#last = { sentAt, receivedAt, serverNow }
+  }
+
+  /** Ms until Redis certainly believes no more; `undefined` if it was never asked to. */
+  lapsesInMs(now: number): number | undefined {
+    if (this.#last === undefined || this.#until === undefined) return undefined
+    return this.#until - (this.#last.serverNow + (now - this.#last.receivedAt))
+  }
+}
