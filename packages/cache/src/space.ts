@@ -293,8 +293,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
 
   #denied(key: string, id: K, load: OneLoad<V, K> | undefined): Outcome<V> {
     this.stats.guarded++
-    const audit = load && !this.#around.isDraining() && this.guard?.denied(key, () => load(id, undefined))
-    if (audit) this.#around.inFlight.run(audit)
+    if (load !== undefined && !this.#around.isDraining()) {
+      const audit = this.guard?.denied(key, () => load(id, undefined))
+      if (audit !== undefined) this.#around.inFlight.run(audit)
+    }
     return { value: null, source: 'absent' }
   }
 
