@@ -4,7 +4,7 @@ import { type Duration, Faults, parseDuration } from '@breakwater/kernel'
 import type { CacheKey } from '../keys.js'
 
 /** Given to what reads the table for a guard. */
-export interface ScanContext {
+interface ScanContext {
   readonly signal: AbortSignal
 }
 
