@@ -79,6 +79,7 @@ interface Internals {
   connection?: { stream?: Stream }
   host?: string
   port?: number
+  database?: string | null
   ssl?: unknown
   sslNegotiation?: string
   /** What the server wants to see in a cancel request. */
@@ -136,6 +137,12 @@ export function trafficOf(client: ClientLike): number | undefined {
 
 export function remoteAddressOf(client: ClientLike): string | undefined {
   return internals(client).connection?.stream?.remoteAddress
+}
+
+/** Where the client's options lead it. */
+export function serverOf(client: ClientLike): { address?: string; port?: number; database?: string } {
+  const { host, port, database } = internals(client)
+  return { ...(host && { address: host }), ...(port && { port }), ...(database && { database }) }
 }
 
 /** The process id of the client's backend, as the server, or a pooler before it, has told it. */

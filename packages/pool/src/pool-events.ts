@@ -1,6 +1,8 @@
 /** What the drop-in reports and counts beyond the engine it stands on. */
 
-import type { ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
+import type { Durations } from '@breakwater/kernel'
+import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
+import type { QueryDuration, ServerAddress } from './queries/query-log.js'
 
 export type PoolEvent =
   | ResourcePoolEvent
@@ -31,4 +33,13 @@ export interface PoolStats extends ResourcePoolStats {
   readonly leftInTransaction: number
   /** Queries that had not run when their connection was lost, and were tried once more. */
   readonly retried: number
+  /** How long queries took that succeeded, from when they had a connection; also those on clients that were checked out. */
+  readonly query: Durations
+  /** How long those took that failed, by SQLSTATE or by the code or name of their error. */
+  readonly queryFailed: Readonly<Record<string, Durations>>
+  /** Where the pool's connections lead; empty until one was opened. */
+  readonly server: ServerAddress
 }
+
+/** One duration as it is counted, for those who keep histograms of their own. */
+export type PoolDuration = ResourcePoolDuration | QueryDuration

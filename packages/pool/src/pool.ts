@@ -22,7 +22,7 @@ import {
 } from './driver.js'
 import type { AcquireOptions, StopOptions } from './engine/waits.js'
 import { ENDED, ENDED_TWICE, FUNCTION_AS_QUERY, inDriverWords, stopped, usage } from './pool-errors.js'
-import type { PoolEvent, PoolStats } from './pool-events.js'
+import type { PoolDuration, PoolEvent, PoolStats } from './pool-events.js'
 import { DEFAULT_CONNECTION_TIMEOUT_MS, KEEP_ALIVE_MS, type PoolConfig, resolvePoolOptions } from './pool-options.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: pg's own default for the type of a row, and of the values of a query.
@@ -197,6 +197,18 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
   /** Calls `listener` with all that the pool reports from now on, until the returned function is called. */
   observe(listener: (event: PoolEvent) => void): () => void {
     return this._breakwater.clients.events.subscribe(listener)
+  }
+
+  /**
+   * Calls `listener` with each duration as it is counted, until the returned function is called: for those who keep
+   * histograms of their own. `stats()` has them all and costs nothing.
+   */
+  observeDurations(listener: (duration: PoolDuration) => void): () => void {
+    const { connections, queries } = this._breakwater.clients
+    const stops = [connections.observeDurations(listener), queries.durations.subscribe(listener)]
+    return () => {
+      for (const stop of stops) stop()
+    }
   }
 
   stats(): PoolStats {

@@ -13,13 +13,17 @@ import {
   type PoolBase,
   processIdOf,
   type QueryResult,
+  serverOf,
 } from '../driver.js'
+import { AcquireTimeoutError } from '../engine/errors.js'
 import type { Lease } from '../engine/lease.js'
 import { ResourcePool } from '../engine/resource-pool.js'
 import type { AcquireOptions } from '../engine/waits.js'
 import { inDriverWords, RELEASED_TWICE, traced, usage } from '../pool-errors.js'
 import type { PoolEvent, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
+import { watchQueries } from '../queries/client-query.js'
+import { QueryLog } from '../queries/query-log.js'
 import { cancelQuery } from './cancel.js'
 import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
@@ -47,6 +51,7 @@ export class Clients {
   #lost = 0
   #leftInTransaction = 0
   #retried = 0
+  readonly queries: QueryLog
   readonly connections: ResourcePool<Connection>
   readonly events: Events<PoolEvent> = new Events()
 
@@ -56,6 +61,7 @@ export class Clients {
     this.#options = options
     this.#clock = clock
     this.#retries = new RetryBudget(clock)
+    this.queries = new QueryLog(engine.name ?? '', clock)
     this.connections = new ResourcePool<Connection>({
       ...engine,
       factory: {
@@ -67,12 +73,16 @@ export class Clients {
     })
     const retire = (connection: Connection): void => this.connections.retire(connection)
     this.#health = new Health({ name: engine.name ?? '', pool, clock, connections: this.#all, retire }, health)
-    this.connections.observe(event => this.events.emit(event))
+    this.connections.observe(event => {
+      // One timer serves all who wait; whose time is up hears of it below, in his own context.
+      if (event.type !== 'acquire-timed-out') this.events.emit(event)
+    })
   }
 
   stats(): PoolStats {
     const own = { lost: this.#lost, leftInTransaction: this.#leftInTransaction, retried: this.#retried }
-    return { ...this.connections.stats(), ...own }
+    const { succeeded: query, failed: queryFailed, server } = this.queries
+    return { ...this.connections.stats(), ...own, query, queryFailed, server }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
@@ -132,6 +142,10 @@ export class Clients {
         lease.retire()
       }
     } catch (error) {
+      if (error instanceof AcquireTimeoutError) {
+        const { elapsedMs = 0 } = error
+        this.events.emit({ type: 'acquire-timed-out', pool: this.connections.name, elapsedMs })
+      }
       throw traced(inDriverWords(error))
     }
   }
@@ -236,7 +250,11 @@ export class Clients {
     const { Client, options: clientOptions } = this.#pool
     const { onConnect } = clientOptions
     const onLost = (connection: Connection, error: Error | undefined): void => this.#lose(connection, error)
-    const connection = await openConnection({ Client, clientOptions, onConnect, onLost }, signal)
+    const prepare = (client: ClientLike): void => {
+      this.queries.server = serverOf(client)
+      watchQueries(client, this.queries)
+    }
+    const connection = await openConnection({ Client, clientOptions, prepare, onConnect, onLost }, signal)
     this.#all.add(connection)
     try {
       this.#pool.emit('connect', connection.client)

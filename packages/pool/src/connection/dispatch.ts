@@ -2,13 +2,10 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import type { ClientLike, QueryResult, Submittable } from '../driver.js'
+import { queryForCaller } from '../queries/client-query.js'
 
 /** All that pg takes for a query, and the answer to a mistake. */
 export type Query = string | object | null | undefined
-
-interface CallbackClient {
-  query(query: Query, values: unknown, done: (error: Error | null, result?: QueryResult) => void): void
-}
 
 interface CallbackQuery extends Submittable {
   callback?: ((error: Error | null, result?: QueryResult) => void) | undefined
@@ -36,8 +33,7 @@ export function dispatch(
     signal?.addEventListener('abort', abort)
     if (isSubmittable(query)) watch(client, query, done)
     try {
-      // By callback: clients that are not pg's own may know no other form.
-      ;(client as unknown as CallbackClient).query(query, values, done)
+      queryForCaller(client, query, values, done as (error: unknown, result?: unknown) => void)
     } catch (error) {
       done(error as Error)
     }

@@ -6,6 +6,8 @@ import { Connection } from './connection.js'
 export interface OpenOptions {
   readonly Client: ClientConstructor
   readonly clientOptions: ConstructorParameters<ClientConstructor>[0]
+  /** Called with the client before it connects. */
+  readonly prepare?: (client: ClientLike) => void
   /** Runs before anyone gets the client; what it throws becomes the error of the connect. */
   readonly onConnect: ((client: ClientLike) => unknown) | undefined
   readonly onLost: (connection: Connection, error: Error | undefined) => void
@@ -14,6 +16,7 @@ export interface OpenOptions {
 /** Resolves with a connection that is ready for use; rejects with the driver's own error. */
 export async function openConnection(options: OpenOptions, signal: AbortSignal): Promise<Connection> {
   const client = new options.Client(options.clientOptions) as ClientLike
+  options.prepare?.(client)
   const abandon = (): void => abandonConnect(client)
   signal.addEventListener('abort', abandon)
   try {

@@ -1,5 +1,6 @@
 /** The cheapest question that only a living backend answers. */
 
+import { queryForUpkeep } from '../queries/client-query.js'
 import type { Connection } from './connection.js'
 
 /**
@@ -13,7 +14,6 @@ export function ping(connection: Connection, signal: AbortSignal): Promise<boole
       connection.abandon()
       resolve(false)
     })
-    const client = connection.client as unknown as { query(text: string, done: (error?: unknown) => void): void }
-    client.query('', error => resolve(!error))
+    queryForUpkeep(connection.client, '', error => resolve(!error))
   })
 }

@@ -2,6 +2,7 @@
 
 import { type Clock, Deadline } from '@breakwater/kernel'
 import { type ClientLike, isInTransaction, isReady } from '../driver.js'
+import { queryForUpkeep } from '../queries/client-query.js'
 
 /** One round trip, and little for the server to do. */
 const ROLLBACK_MS = 1_000
@@ -23,7 +24,8 @@ export async function settle(client: ClientLike, timeoutMs: number, clock: Clock
 
 /** Ends the client's transaction; resolves with false if the server does not confirm it in time. */
 export async function rollBack(client: ClientLike, clock: Clock): Promise<boolean> {
-  await within(clock, ROLLBACK_MS, client.query('ROLLBACK'))
+  const answered = new Promise(resolve => queryForUpkeep(client, 'ROLLBACK', resolve))
+  await within(clock, ROLLBACK_MS, answered)
   return isAtRest(client)
 }
 

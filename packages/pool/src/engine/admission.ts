@@ -59,7 +59,7 @@ export class Admission<V> {
 
   /** Notes how long a lease lasted. */
   used(ms: number): void {
-    this.#report.counters.use.record(ms)
+    this.#report.used(ms)
     this.#shedding.used(ms)
   }
 
@@ -103,7 +103,7 @@ export class Admission<V> {
     const caller = this.#callers.take() as Caller<V>
     const waitedMs = now - caller.since
     this.#shedding.served(waitedMs, now)
-    this.#report.counters.wait.record(waitedMs)
+    this.#report.waited(waitedMs)
     return caller
   }
 

@@ -119,6 +119,7 @@ export class Engine<T> {
     const slot = this.#store.peek()
     if (!slot || isStale(this.#options, slot)) return undefined
     this.#store.take()
+    this.report.servedAtOnce()
     return this.#lend(slot, this.#leaks && new Acquirer())
   }
 

@@ -9,7 +9,7 @@ import { drainTimeout } from './errors.js'
 import type { Lease } from './lease.js'
 import { type ResolvedOptions, type ResourcePoolOptions, resolveOptions, resolveSize, type Size } from './options.js'
 import type { RetireReason } from './slot.js'
-import type { ResourcePoolEvent, ResourcePoolState, ResourcePoolStats } from './stats.js'
+import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolState, ResourcePoolStats } from './stats.js'
 import { type AcquireOptions, deadlineOf, type StopOptions, timeoutOf } from './waits.js'
 
 export class ResourcePool<T> implements Managed, AsyncDisposable {
@@ -130,6 +130,11 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
   /** Calls `listener` with each event from now on, until the returned function is called. */
   observe(listener: (event: ResourcePoolEvent) => void): () => void {
     return this.#engine.report.events.subscribe(listener)
+  }
+
+  /** Calls `listener` with each duration as it is counted, until the returned function is called; for metrics. */
+  observeDurations(listener: (duration: ResourcePoolDuration) => void): () => void {
+    return this.#engine.report.durations.subscribe(listener)
   }
 
   /** The pool at this instant, for those who ask often. */

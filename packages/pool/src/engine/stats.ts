@@ -96,19 +96,42 @@ export type ResourcePoolEvent =
       readonly creating: number
     }
 
+/** One duration as it is counted; told to those who keep histograms of their own. */
+export interface ResourcePoolDuration {
+  /** `wait`: of a caller who was served, 0 if at once; `use`: of a lease; `create`: of the factory. */
+  readonly type: 'wait' | 'use' | 'create'
+  readonly ms: number
+}
+
 /** Counts and tells in one place, so that nothing is counted and not told, or told and not counted. */
 export class Report {
   readonly #pool: string
   readonly counters: Counters = new Counters()
   readonly events: Events<ResourcePoolEvent> = new Events()
+  readonly durations: Events<ResourcePoolDuration> = new Events()
 
   constructor(pool: string) {
     this.#pool = pool
   }
 
+  servedAtOnce(): void {
+    if (this.durations.hasListeners) this.durations.emit({ type: 'wait', ms: 0 })
+  }
+
+  waited(ms: number): void {
+    this.counters.wait.record(ms)
+    if (this.durations.hasListeners) this.durations.emit({ type: 'wait', ms })
+  }
+
+  used(ms: number): void {
+    this.counters.use.record(ms)
+    if (this.durations.hasListeners) this.durations.emit({ type: 'use', ms })
+  }
+
   created(elapsedMs: number): void {
     this.counters.created++
     this.counters.create.record(elapsedMs)
+    if (this.durations.hasListeners) this.durations.emit({ type: 'create', ms: elapsedMs })
     this.events.emit({ type: 'created', pool: this.#pool, elapsedMs })
   }
 

@@ -1,0 +1,131 @@
+/**
+ * What the pool knows of its queries: how long they took, counted in plain fields, and a tracing channel for those who
+ * want to hear of each. Both see what a query costs its caller once it has a connection; waiting for one is counted apart.
+ */
+
+import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
+import { type Clock, type Durations, Events, Histogram } from '@breakwater/kernel'
+
+/**
+ * The channels are `tracing:breakwater:query:start`, `:end`, `:asyncStart`, `:asyncEnd` and `:error`, one message object for
+ * each query. It never holds a value of a parameter.
+ */
+export interface QueryMessage {
+  /** The pool's name. */
+  readonly pool: string
+  /** As it was given, with its placeholders. */
+  readonly text: string
+  /** Of a prepared statement. */
+  readonly statement: string | undefined
+  readonly server: ServerAddress
+  /** Set before `error` and `asyncEnd` are told, if it failed. */
+  error?: unknown
+  /** Set before `asyncEnd` is told, if it is known. */
+  rowCount?: number
+}
+
+/** Where a connection leads. */
+export interface ServerAddress {
+  readonly address?: string
+  readonly port?: number
+  readonly database?: string
+}
+
+/** One query that is over. */
+export interface QueryDuration {
+  readonly type: 'query'
+  readonly ms: number
+  /** A SQLSTATE, a code of the system's or an error's name; undefined for a query that succeeded. */
+  readonly errorType: string | undefined
+}
+
+/** Kinds of errors told apart; what comes beyond is counted as `_OTHER`. */
+const MAX_ERROR_TYPES = 50
+const OTHER = '_OTHER'
+
+const channel: TracingChannel<QueryMessage> = tracingChannel<QueryMessage, QueryMessage>('breakwater:query')
+
+/** A query under way. */
+export interface RunningQuery {
+  readonly startedMs: number
+  /** Only while somebody listens. */
+  readonly message: QueryMessage | undefined
+}
+
+export class QueryLog {
+  readonly #pool: string
+  readonly #clock: Clock
+  readonly #succeeded = new Histogram()
+  readonly #failed = new Map<string, Histogram>()
+  readonly durations: Events<QueryDuration> = new Events()
+  /** Empty until the first connection. */
+  server: ServerAddress = {}
+
+  constructor(pool: string, clock: Clock) {
+    this.#pool = pool
+    this.#clock = clock
+  }
+
+  get succeeded(): Durations {
+    return this.#succeeded.read()
+  }
+
+  get failed(): Record<string, Durations> {
+    return Object.fromEntries([...this.#failed].map(([type, durations]) => [type, durations.read()]))
+  }
+
+  /** Runs `start`, which sends the query and tells of its end by `end`. */
+  begin<R>(query: unknown, start: (running: RunningQuery) => R): R {
+    const startedMs = this.#clock.now()
+    if (!channel.hasSubscribers) return start({ startedMs, message: undefined })
+    const message: QueryMessage = { pool: this.#pool, ...describe(query), server: this.server }
+    // Whoever has bound a store to the channel is to find it in what the query does.
+    return channel.start.runStores(message, () => {
+      try {
+        return start({ startedMs, message })
+      } finally {
+        channel.end.publish(message)
+      }
+    })
+  }
+
+  end({ startedMs, message }: RunningQuery, error: unknown, result: unknown): void {
+    const ms = this.#clock.now() - startedMs
+    const errorType = error ? errorTypeOf(error) : undefined
+    if (errorType === undefined) this.#succeeded.record(ms)
+    else this.#histogramOf(errorType).record(ms)
+    if (this.durations.hasListeners) this.durations.emit({ type: 'query', ms, errorType })
+    if (message) tellEnd(message, error, result)
+  }
+
+  #histogramOf(errorType: string): Histogram {
+    const type = this.#failed.has(errorType) || this.#failed.size < MAX_ERROR_TYPES ? errorType : OTHER
+    const histogram = this.#failed.get(type) ?? new Histogram()
+    this.#failed.set(type, histogram)
+    return histogram
+  }
+}
+
+function tellEnd(message: QueryMessage, error: unknown, result: unknown): void {
+  if (error) {
+    message.error = error
+    channel.error.publish(message)
+  } else {
+    const { rowCount } = (result ?? {}) as { rowCount?: unknown }
+    if (typeof rowCount === 'number') message.rowCount = rowCount
+  }
+  channel.asyncStart.publish(message)
+  channel.asyncEnd.publish(message)
+}
+
+function describe(query: unknown): Pick<QueryMessage, 'text' | 'statement'> {
+  if (typeof query === 'string') return { text: query, statement: undefined }
+  const { text, name } = (query ?? {}) as { text?: unknown; name?: unknown }
+  return { text: typeof text === 'string' ? text : '', statement: typeof name === 'string' ? name : undefined }
+}
+
+function errorTypeOf(error: unknown): string {
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  if (typeof code === 'string' && code !== '') return code
+  return typeof name === 'string' ? name : typeof error
+}
