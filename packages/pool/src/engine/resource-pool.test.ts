@@ -90,7 +90,10 @@ describe('acquiring', () => {
     const ended: string[] = []
     const wait = (name: string, timeout: number): void => {
       pool.acquire({ timeout }).then(
-        lease => (ended.push(`${name} served`), lease.release()),
+        lease => {
+          ended.push(`${name} served`)
+          lease.release()
+        },
         error => ended.push(`${name} after ${error.elapsedMs}`),
       )
     }
