@@ -1,10 +1,11 @@
 /** A cache: its spaces, its two tiers, and its life from the first call to `dispose`. */
 
 import { randomBytes } from 'node:crypto'
-import { BreakwaterError, Deadline, type Duration, type Managed, parseDuration } from '@breakwater/kernel'
+import { BreakwaterError, Deadline, type Duration, Events, type Managed, parseDuration } from '@breakwater/kernel'
 import type { GuardStats } from './guard/guard.js'
 import { type CacheKey, wakeChannel } from './keys.js'
 import { InFlight } from './load/in-flight.js'
+import type { CacheDuration } from './load/load-log.js'
 import { MissBudget } from './load/miss-budget.js'
 import { MemoryTier } from './memory/memory-tier.js'
 import {
@@ -23,7 +24,7 @@ import { clear, GENERATION_LENGTH } from './redis/scripts.js'
 import { type Shard, Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { Space } from './space.js'
-import type { SpaceStats } from './space-stats.js'
+import type { SpaceReading } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 
 /** How the log tells of a clear; no space's name is empty, so no key's message begins like this. */
@@ -35,7 +36,7 @@ const COMMON_SPACE = '_'
 
 export interface CacheStats {
   /** By space. */
-  readonly spaces: Readonly<Record<string, Readonly<SpaceStats>>>
+  readonly spaces: Readonly<Record<string, SpaceReading>>
   /** By space, of those that have one. */
   readonly guards: Readonly<Record<string, GuardStats>>
   readonly memory: { readonly bytes: number; readonly entries: number; readonly evictions: number }
@@ -68,6 +69,7 @@ export class Cache implements Managed {
   readonly #spaces = new Map<string, Space<unknown, never>>()
   readonly #around: SpaceSurroundings
   readonly #inFlight = new InFlight()
+  readonly #durations = new Events<CacheDuration>()
   /** By shard. */
   readonly #logs: readonly InvalidationLog[]
   #wakeChannel: WakeChannel | undefined
@@ -93,6 +95,7 @@ export class Cache implements Managed {
       memory: new MemoryTier(this.#options.memoryBytes),
       budget: new MissBudget(this.#options.missBudget),
       inFlight: this.#inFlight,
+      durations: this.#durations,
       wakeChannel: wakeChannel(namespace, randomBytes(9).toString('base64url')),
       settled: this.#options.settled,
       connect: () => this.#connect(),
@@ -204,10 +207,18 @@ export class Cache implements Managed {
     await this.dispose()
   }
 
+  /**
+   * Calls `listener` with the duration of each load, until the returned function is called: for those who keep histograms
+   * of their own. `stats()` has them all and costs nothing.
+   */
+  observeDurations(listener: (duration: CacheDuration) => void): () => void {
+    return this.#durations.subscribe(listener)
+  }
+
   stats(): CacheStats {
     const { memory, budget } = this.#around
     return {
-      spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, { ...space.stats }])),
+      spaces: Object.fromEntries([...this.#spaces].map(([name, space]) => [name, space.stats.read()])),
       guards: Object.fromEntries(
         [...this.#spaces].flatMap(([name, { guard }]) => (guard === undefined ? [] : [[name, guard.stats]])),
       ),

@@ -1,5 +1,10 @@
 /** What one space has counted since it was made: plain fields, read by `stats()` and by metrics. */
 
+import { type Durations, Histogram } from '@breakwater/kernel'
+
+/** A copy of the counts, as `cache.stats()` gives it. */
+export type SpaceReading = Readonly<Omit<SpaceStats, 'loadTime' | 'read'>> & { readonly loadTime: Durations }
+
 export class SpaceStats {
   /** Answers from the first tier. */
   memoryHits = 0
@@ -22,4 +27,10 @@ export class SpaceStats {
   redisBypassed = 0
   /** Entries in Redis that could not be read and were removed. */
   poisoned = 0
+  /** How long calls of the loader took, from their place in the miss budget to their end. */
+  readonly loadTime: Histogram = new Histogram()
+
+  read(): SpaceReading {
+    return { ...this, loadTime: this.loadTime.read() }
+  }
 }

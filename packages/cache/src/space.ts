@@ -56,13 +56,20 @@ export class Space<V, K extends CacheKey = CacheKey> {
       settled: around.settled,
       forget: key => this.#invalidate(key),
     })
-    const { budget, inFlight } = around
-    this.#bounds = { space: name, clock, budget, inFlight, hardTimeoutMs: options.hardTimeoutMs }
+    const { budget, inFlight, durations } = around
+    this.#bounds = {
+      space: name,
+      stats: this.stats,
+      durations,
+      clock,
+      budget,
+      inFlight,
+      hardTimeoutMs: options.hardTimeoutMs,
+    }
     const { load, loadMany, batchSize } = options
     this.#ownLoad = loadMany ? batched(loadMany, batchSize, this.#bounds, this.stats) : load && this.#single(load)
     this.#path = new LoadPath<V>({
       ...this.#bounds,
-      stats: this.stats,
       lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, options.backoffMs),
       discard: async (key, stored) => {
         const shard = shards?.of(name, key)

@@ -1,8 +1,9 @@
 /** What a cache lends to each of its spaces. */
 
-import type { BreakwaterError, Clock, Logger } from '@breakwater/kernel'
+import type { BreakwaterError, Clock, Events, Logger } from '@breakwater/kernel'
 import type { Settled } from './guard/guard.js'
 import type { InFlight } from './load/in-flight.js'
+import type { CacheDuration } from './load/load-log.js'
 import type { MissBudget } from './load/miss-budget.js'
 import type { MemoryTier } from './memory/memory-tier.js'
 import type { Shards } from './redis/shards.js'
@@ -15,6 +16,7 @@ export interface SpaceSurroundings {
   readonly memory: MemoryTier
   readonly budget: MissBudget
   readonly inFlight: InFlight
+  readonly durations: Events<CacheDuration>
   readonly wakeChannel: string
   /** Resolves when every transaction that is open at the call has ended; none if nobody can tell. */
   readonly settled: Settled | undefined

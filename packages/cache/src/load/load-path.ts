@@ -5,7 +5,6 @@
 import { BreakwaterError, Deadline, isBreakwaterError } from '@breakwater/kernel'
 import { decodeEntry, type EncodedEntry, encodeEntry } from '../entry.js'
 import type { ResolvedPolicy } from '../options.js'
-import type { SpaceStats } from '../space-stats.js'
 import type { Flight } from './flight.js'
 import type { Lease, LoadLease } from './load-lease.js'
 import { ABANDON_FACTOR, gaveUp, type LoadBounds } from './run-load.js'
@@ -24,7 +23,6 @@ export interface LoadRequest<V> {
 }
 
 export interface LoadPathParts<V> extends LoadBounds {
-  readonly stats: SpaceStats
   /** None without Redis. */
   readonly lease: LoadLease | undefined
   /** Removes an entry that could not be read, given its stored text. */

@@ -1,15 +1,14 @@
 /** One call of a user's loader: it has a place in the miss budget, an end, and a signal that says when nobody wants it any more. */
 
-import { BreakwaterError, type Clock, Deadline } from '@breakwater/kernel'
+import { BreakwaterError, Deadline } from '@breakwater/kernel'
 import type { InFlight } from './in-flight.js'
+import { type LoadLog, loggedLoad } from './load-log.js'
 import type { MissBudget } from './miss-budget.js'
 
 /** A load is given up after this many hard time-outs: its place in the miss budget must come free. */
 export const ABANDON_FACTOR = 3
 
-export interface LoadBounds {
-  readonly space: string
-  readonly clock: Clock
+export interface LoadBounds extends LoadLog {
   readonly budget: MissBudget
   readonly inFlight: InFlight
   readonly hardTimeoutMs: number
@@ -26,7 +25,16 @@ export function runLoad<T>(bounds: LoadBounds, call: (signal: AbortSignal) => Pr
       controller.abort(error)
       return error
     }
-    return budget.run(() => deadline.race(call(signal), onExpired, signal), deadline, signal)
+    return budget.run(
+      () =>
+        deadline.race(
+          loggedLoad(bounds, () => call(signal)),
+          onExpired,
+          signal,
+        ),
+      deadline,
+      signal,
+    )
   })
 }
 
