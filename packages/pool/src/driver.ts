@@ -201,6 +201,14 @@ export function requestCancel(client: ClientLike, stream: unknown): CancelReques
   return { closed, destroy: () => request.stream.destroy() }
 }
 
+/** Calls `fn` when the client's session is emptied of all that it holds, by `DISCARD ALL`. */
+export function onDiscard(client: ClientLike, fn: () => void): void {
+  const connection = internals(client).connection as EventEmitter | undefined
+  connection?.on?.('commandComplete', ({ text }: { text?: string }) => {
+    if (text === 'DISCARD ALL') fn()
+  })
+}
+
 /** Ends a client that may not be connected yet. */
 export function abandonConnect(client: ClientLike): void {
   if (internals(client).connection) destroySocket(client)

@@ -2,10 +2,12 @@
 
 import type { Durations } from '@breakwater/kernel'
 import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
+import type { FleetEvent, FleetStats } from './fleet/telling.js'
 import type { QueryDuration, ServerAddress } from './queries/query-log.js'
 
 export type PoolEvent =
   | ResourcePoolEvent
+  | FleetEvent
   /** A connection was lost, `inUse` or idle; nobody has to do anything about it. */
   | {
       readonly type: 'connection-lost'
@@ -39,6 +41,8 @@ export interface PoolStats extends ResourcePoolStats {
   readonly queryFailed: Readonly<Record<string, Durations>>
   /** Where the pool's connections lead; empty until one was opened. */
   readonly server: ServerAddress
+  /** With the option `fleet` alone. */
+  readonly fleet?: FleetStats | undefined
 }
 
 /** One duration as it is counted, for those who keep histograms of their own. */

@@ -1,6 +1,7 @@
 /** Options of the drop-in: what pg takes is taken as pg takes it, and all that is wrong is said at once. */
 
 import { describe, expect, it } from 'vitest'
+import type { FleetOptions } from './fleet/options.js'
 import { Pool } from './pool.js'
 import { type PoolConfig, resolvePoolOptions } from './pool-options.js'
 
@@ -54,11 +55,18 @@ describe('pool options', () => {
       shed: { target: -1 },
       health: { idle: 500 },
       name: '',
+      fleet: { keepFree: -1, namespace: 5, instances: 0.5, size: 3 },
     }
     expect(() => new Pool(wrong as unknown as PoolConfig)).toThrow(
       expect.objectContaining({ kind: 'usage', code: 'POOL_OPTIONS_INVALID' }),
     )
     for (const name of Object.keys(wrong)) expect(() => new Pool(wrong as unknown as PoolConfig)).toThrow(name)
+  })
+
+  it('of a fleet are named with what is wrong with them', () => {
+    const fleet = { keepFree: -1, namespace: 5, instances: 0.5, size: 3 } as unknown as FleetOptions
+    expect(() => new Pool({ fleet })).toThrow(/fleet.size .*fleet.keepFree .*fleet.namespace .*fleet.instances /)
+    expect(() => new Pool({ fleet: 'yes' as unknown as boolean })).toThrow('fleet must be true, false or an object')
   })
 
   it.each([

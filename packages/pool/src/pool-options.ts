@@ -3,6 +3,8 @@
 import { type Clock, type Duration, Faults, parseDuration, systemClock } from '@breakwater/kernel'
 import type { PoolConfig as DriverPoolConfig } from './driver.js'
 import type { ResourcePoolOptions } from './engine/options.js'
+import { type FleetOptions, resolveFleet } from './fleet/options.js'
+import type { CapacityOptions } from './sizing/capacity.js'
 
 /** pg's own options, the client's among them, and what this pool adds. */
 export interface PoolConfig extends DriverPoolConfig {
@@ -39,6 +41,12 @@ export interface PoolConfig extends DriverPoolConfig {
   health?: HealthOptions | false | undefined
   /** How long `end()` and `dispose()` wait for clients to be released before they take them away. Default 25 s. */
   drainTimeout?: Duration | undefined
+  /**
+   * Shares the server's connections with all other instances of the service, so that together they never ask for more than
+   * it has, and each has as many as it has use for as far as that is fair; `max` is the most that this one may have. Needs
+   * no table, and costs the server a few short queries a second. See docs/pool.md. Default false.
+   */
+  fleet?: FleetOptions | boolean | undefined
   /** Default: the process's own. */
   clock?: Clock | undefined
 }
@@ -69,6 +77,7 @@ export interface ResolvedPoolOptions {
   readonly health: ResolvedHealth | undefined
   readonly onQueryError: 'keep' | 'destroy'
   readonly clock: Clock
+  readonly capacity: Omit<CapacityOptions, 'name' | 'clock'>
   /** For the engine; the factory is the pool's. */
   readonly engine: Omit<ResourcePoolOptions<never>, 'factory'>
 }
@@ -122,11 +131,13 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   const leakWarningAfter = duration(faults, 'leakWarningAfter', options.leakWarningAfter ?? Infinity)
   const limits = group(faults, 'shed', shed, { target: '50ms', interval: '2s' })
   const health = group(faults, 'health', options.health ?? {}, HEALTH)
+  const fleet = resolveFleet(faults, options.fleet)
   faults.throwIfAny('POOL_OPTIONS_INVALID', 'invalid options of a pool')
 
   return {
     onQueryError,
     clock,
+    capacity: { max, min, createTimeoutMs: createTimeout, fleet },
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },

@@ -180,12 +180,14 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
   /** Takes no new callers and resolves when every client is released; see `ResourcePool.drain`. */
   drain(options?: StopOptions): Promise<void> {
     this.ending = true
+    this._breakwater.clients.capacity.stop()
     return this._breakwater.clients.connections.drain(options)
   }
 
   /** `end()` with a deadline of its own, as often as you like; never rejects. */
   async dispose(options?: StopOptions): Promise<void> {
     this.ending = true
+    this._breakwater.clients.capacity.stop()
     await this._breakwater.clients.connections.dispose(options)
     this.ended = true
   }

@@ -24,6 +24,7 @@ import type { PoolEvent, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
 import { watchQueries } from '../queries/client-query.js'
 import { QueryLog } from '../queries/query-log.js'
+import { Capacity } from '../sizing/capacity.js'
 import { cancelQuery } from './cancel.js'
 import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
@@ -48,6 +49,7 @@ export class Clients {
   readonly #all = new Set<Connection>()
   readonly #retries: RetryBudget
   readonly #health: Health
+  readonly capacity: Capacity
   #lost = 0
   #leftInTransaction = 0
   #retried = 0
@@ -77,12 +79,21 @@ export class Clients {
       // One timer serves all who wait; whose time is up hears of it below, in his own context.
       if (event.type !== 'acquire-timed-out') this.events.emit(event)
     })
+    this.capacity = new Capacity(
+      { ...options.capacity, name: this.connections.name, clock },
+      {
+        connections: this.connections,
+        discard: connection => this.#discard(connection),
+        emit: event => this.events.emit(event),
+      },
+    )
   }
 
   stats(): PoolStats {
     const own = { lost: this.#lost, leftInTransaction: this.#leftInTransaction, retried: this.#retried }
     const { succeeded: query, failed: queryFailed, server } = this.queries
-    return { ...this.connections.stats(), ...own, query, queryFailed, server }
+    const { fleet } = this.capacity
+    return { ...this.connections.stats(), ...own, query, queryFailed, server, ...(fleet && { fleet }) }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
@@ -155,6 +166,7 @@ export class Clients {
     const { client } = connection
     connection.lease = lease
     this.#health.watch()
+    this.capacity.watch()
     client.release = error => this.#release(lease, error)
     if (this.#pool.options.allowExitOnIdle) keepAlive(client, true)
     try {
@@ -195,8 +207,9 @@ export class Clients {
       this.#pool.emit('release', error, connection.client)
     } finally {
       if (error || !connection.isUsable) lease.retire()
-      else if (isAtRest(connection.client)) this.#putBack(lease)
-      else void this.#restore(lease, unfinished)
+      else if (!isAtRest(connection.client)) void this.#restore(lease, unfinished)
+      else if (this.capacity.isNeeded(connection)) void this.#attend(lease)
+      else this.#putBack(lease)
     }
   }
 
@@ -224,7 +237,13 @@ export class Clients {
       this.events.emit({ type: 'transaction-left-open', pool: this.connections.name, rolledBack, acquiredAt })
       if (!rolledBack) return lease.retire()
     }
-    this.#putBack(lease)
+    await this.#attend(lease)
+  }
+
+  async #attend(lease: Lease<Connection>): Promise<void> {
+    const reason = this.capacity.isNeeded(lease.value) ? await this.capacity.attend(lease.value) : undefined
+    if (reason) lease.retire(reason)
+    else this.#putBack(lease)
   }
 
   #settle(client: ClientLike, unfinished: Unfinished): Promise<boolean> {
@@ -254,7 +273,9 @@ export class Clients {
       this.queries.server = serverOf(client)
       watchQueries(client, this.queries)
     }
-    const connection = await openConnection({ Client, clientOptions, prepare, onConnect, onLost }, signal)
+    const connect = (): Promise<Connection> =>
+      openConnection({ Client, clientOptions, prepare, onConnect, onLost }, signal)
+    const connection = await this.capacity.open(connect, signal)
     this.#all.add(connection)
     try {
       this.#pool.emit('connect', connection.client)
@@ -269,8 +290,14 @@ export class Clients {
 
   async #close(connection: Connection, force: boolean): Promise<void> {
     this.#all.delete(connection)
+    this.capacity.left(connection)
     await closeConnection(connection, { clock: this.#clock, force, stream: this.#stream })
     this.#pool.emit('remove', connection.client)
+  }
+
+  /** For one that has come to nobody. */
+  #discard(connection: Connection): Promise<void> {
+    return closeConnection(connection, { clock: this.#clock, force: true, stream: this.#stream })
   }
 
   /** A client that is in use stays with its user, whose queries fail, and is retired when it is released. */

@@ -15,7 +15,7 @@ const REFUSALS = new Set(['57P03', '53300'])
 const TRANSIENT_CODES = new Set([
   ...REFUSALS,
   ...['57P01', '57P02', 'ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'],
-  ...['EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ENOTFOUND', 'POOL_CREATE_TIMEOUT'],
+  ...['EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'ENOTFOUND', 'POOL_CREATE_TIMEOUT', 'POOL_FLEET_FULL'],
 ])
 /** pg's errors of a socket that was closed, or gave no answer, have no code. */
 const TRANSIENT_WORDS = /^(Connection terminated|timeout expired)/

@@ -1,0 +1,183 @@
+/** How many connections the pool may have at this moment, and what is done with each beside its users to know that. */
+
+import { type Clock, Deadline } from '@breakwater/kernel'
+import type { Connection } from '../connection/connection.js'
+import { isReady, onDiscard, processIdOf, type QueryResult } from '../driver.js'
+import type { ResourcePool } from '../engine/resource-pool.js'
+import type { RetireReason } from '../engine/slot.js'
+import { Fleet } from '../fleet/fleet.js'
+import type { ResolvedFleet } from '../fleet/options.js'
+import { pause } from '../fleet/pause.js'
+import { type FleetEvent, type FleetStats, isRefusal, isServerFull } from '../fleet/telling.js'
+import { queryForUpkeep } from '../queries/client-query.js'
+import { Limits } from './limits.js'
+import { Load } from './load.js'
+
+export interface CapacityOptions {
+  readonly name: string
+  readonly clock: Clock
+  readonly max: number
+  readonly min: number
+  /** Longest time for one connection to be made. */
+  readonly createTimeoutMs: number
+  /** Undefined for a pool that is alone. */
+  readonly fleet: ResolvedFleet | undefined
+}
+
+export interface CapacityHooks {
+  readonly connections: ResourcePool<Connection>
+  /** Closes a connection that never came to anybody. */
+  discard(connection: Connection): Promise<void>
+  emit(event: FleetEvent): void
+}
+
+/** A server that is there answers what the fleet asks it in a few ms. */
+const ASK_MS = 2_000
+/** So that callers hear why they wait, and not only that they do. */
+const HEARD_MS = 100
+const RETRY_MS = { shortest: 20, longest: 1_000 }
+
+export class Capacity {
+  readonly #options: CapacityOptions
+  readonly #hooks: CapacityHooks
+  readonly #limits: Limits
+  /** Undefined when nobody asks for it, so that it costs nothing. */
+  readonly #load: Load | undefined
+  readonly #fleet: Fleet<Connection> | undefined
+
+  constructor(options: CapacityOptions, hooks: CapacityHooks) {
+    const { name, clock, max, min, fleet } = options
+    this.#options = options
+    this.#hooks = hooks
+    this.#limits = new Limits({ max, min }, size => hooks.connections.resize(size))
+    if (!fleet) return
+    this.#load = new Load(
+      clock,
+      () => this.#use,
+      () => this.#press(),
+    )
+    this.#fleet = new Fleet(fleet, {
+      name,
+      clock,
+      random: Math.random,
+      demand: () => Math.min(this.#limits.desired, Math.max(this.#limits.min, this.#load?.peak ?? 0)),
+      grant: granted => this.#limits.allow({ granted }),
+      ask: (connection, text) => ask(connection, text, clock),
+      isUsable: connection => connection.isUsable,
+      processIdOf: ({ client }) => processIdOf(client),
+      borrow: connection => hooks.connections.borrow(connection),
+      emit: event => hooks.emit(event),
+    })
+  }
+
+  get fleet(): FleetStats | undefined {
+    return this.#fleet?.stats()
+  }
+
+  /** Changes the application's own limits. */
+  resize(max: number, min: number): void {
+    this.#limits.allow({ configured: max }, min)
+  }
+
+  /** A caller comes. */
+  watch(): void {
+    this.#load?.watch()
+  }
+
+  /** A caller has to wait. */
+  waits(): void {
+    this.#load?.watch()
+    this.#press()
+  }
+
+  /** Opens a connection, and resolves with it when it has its place in the fleet. */
+  async open(connect: () => Promise<Connection>, signal: AbortSignal): Promise<Connection> {
+    const fleet = this.#fleet
+    if (!fleet) return connect()
+    const { clock, createTimeoutMs } = this.#options
+    const deadline = new Deadline(clock, createTimeoutMs - HEARD_MS)
+    for (let delayMs = RETRY_MS.shortest; ; delayMs = Math.min(RETRY_MS.longest, delayMs * 2)) {
+      try {
+        return await this.#openIn(fleet, connect, signal)
+      } catch (error) {
+        if (isServerFull(error)) fleet.refused()
+        // The pool's first connection: its callers have nothing else to wait for.
+        if (!isRefusal(error) || fleet.isSeated || deadline.remainingMs <= delayMs) throw error
+        await pause(clock, delayMs * (0.5 + Math.random() / 2), signal)
+      }
+    }
+  }
+
+  /** A connection is being closed; to be called in the tick in which the pool stops counting it. */
+  left(connection: Connection): void {
+    this.#fleet?.leave(connection)
+  }
+
+  /** Whether a connection that is given back is needed before its next user gets it. */
+  isNeeded(connection: Connection): boolean {
+    return this.#fleet?.isNeeded(connection) === true
+  }
+
+  /** Does what it is needed for. Resolves with why it has to go, if it has to. */
+  async attend(connection: Connection): Promise<RetireReason | undefined> {
+    return this.#fleet?.attend(connection)
+  }
+
+  stop(): void {
+    this.#fleet?.stop()
+    this.#load?.stop()
+  }
+
+  get #use(): number {
+    const { leased, pending } = this.#hooks.connections.state()
+    return leased + pending - (this.#fleet?.attending ?? 0)
+  }
+
+  #press(): void {
+    if (this.#hooks.connections.state().pending > 0) this.#fleet?.press()
+  }
+
+  async #openIn(
+    fleet: Fleet<Connection>,
+    connect: () => Promise<Connection>,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const connection = await connect().catch(error => {
+      fleet.closeDoor()
+      throw error
+    })
+    const abandon = (): void => connection.abandon()
+    signal.addEventListener('abort', abandon)
+    try {
+      signal.throwIfAborted()
+      await fleet.join(connection, signal)
+      onDiscard(connection.client, () => fleet.dropped(connection))
+      return connection
+    } catch (error) {
+      fleet.leave(connection)
+      await this.#hooks.discard(connection)
+      throw error
+    } finally {
+      signal.removeEventListener('abort', abandon)
+    }
+  }
+}
+
+/** Runs a statement of our own. A connection on which it does not end in time is closed. */
+async function ask(
+  connection: Connection,
+  text: string,
+  clock: Clock,
+): Promise<readonly Readonly<Record<string, string | null>>[]> {
+  const late = (): Error => new Error(`the server did not answer within ${ASK_MS} ms`)
+  const answer = new Promise<QueryResult>((resolve, reject) => {
+    queryForUpkeep(connection.client, text, (error, result) => (error ? reject(error) : resolve(result as QueryResult)))
+  })
+  try {
+    const { rows } = await new Deadline(clock, ASK_MS).race(answer, late)
+    return rows
+  } catch (error) {
+    if (!isReady(connection.client)) connection.abandon()
+    throw error
+  }
+}
