@@ -27,7 +27,7 @@ export function useSmallServer(settings: Record<string, string> = {}): SmallServ
   beforeAll(async () => {
     server = await startPostgres({ own: true, settings: { max_connections: '20', ...settings } })
     await connect()
-    await admin.query("create role app login; create role narrow login connection limit 5")
+    await admin.query('create role app login; create role narrow login connection limit 5')
   })
   afterAll(async () => {
     await admin.end().catch(() => undefined)

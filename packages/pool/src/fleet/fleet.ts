@@ -224,7 +224,8 @@ export class Fleet<C extends object> {
   /** A caller has to wait; to be told again while he does. */
   press(): void {
     if (this.#seats.seated === 0 || this.#isStopped) return
-    if (this.#isDue) return this.#knock()
+    if (this.#isDue) this.#knock()
+    if (this.#isDue) return
     const isNew = this.#isWorthALook || this.#hooks.demand() > this.#demand
     if (isNew) this.#schedule(Math.max(0, this.#lastAt + PRESSED_MS - this.#hooks.clock.now()))
   }
