@@ -60,7 +60,7 @@ export interface Sight {
   readonly census: Census | undefined
 }
 
-export interface Census {
+interface Census {
   /** Connections that the server has for users like this one. */
   readonly capacity: number
   /** Those of them that are left to the fleet: its other users' are taken off. */
