@@ -87,7 +87,7 @@ describe('a cache without Redis', () => {
       },
     })
     expect([await space.get(1), await space.get(1), space.peek(1)]).toEqual([null, null, null])
-    expect(await space.getDetailed(1)).toEqual({ value: null, source: 'absent' })
+    expect(await space.getDetailed(1)).toMatchObject({ value: null, source: 'absent' })
     expect(calls).toBe(1)
     await clock.advance(1_000)
     await space.get(1)
@@ -108,12 +108,12 @@ describe('a cache without Redis', () => {
     gate.succeed('old')
     await first
     await clock.advance(1_500)
-    expect(await space.getDetailed('k')).toEqual({ value: 'old', source: 'stale' })
+    expect(await space.getDetailed('k')).toMatchObject({ value: 'old', source: 'stale' })
     expect(await space.get('k')).toBe('old')
     expect(gate.calls).toBe(2)
     gate.succeed('new')
     await clock.advance(0)
-    expect(await space.getDetailed('k')).toEqual({ value: 'new', source: 'memory' })
+    expect(await space.getDetailed('k')).toMatchObject({ value: 'new', source: 'memory' })
   })
 
   it('keeps serving the old value when the refresh fails, and tries again after the back-off', async () => {
@@ -265,9 +265,9 @@ describe('expire', () => {
     expect(await space.get('k')).toBe(1)
     version = 2
     await space.expire('k')
-    expect(await space.getDetailed('k')).toEqual({ value: 1, source: 'stale' })
+    expect(await space.getDetailed('k')).toMatchObject({ value: 1, source: 'stale' })
     await clock.advance(0)
-    expect(await space.getDetailed('k')).toEqual({ value: 2, source: 'memory' })
+    expect(await space.getDetailed('k')).toMatchObject({ value: 2, source: 'memory' })
   })
 
   it('does not let a load that had begun before make the old value fresh again', async () => {

@@ -8,29 +8,22 @@ import { InFlight } from './load/in-flight.js'
 import type { CacheDuration } from './load/load-log.js'
 import { MissBudget } from './load/miss-budget.js'
 import { MemoryTier } from './memory/memory-tier.js'
-import {
-  type CacheOptions,
-  type CachePolicy,
-  type Loader,
-  type ResolvedCacheOptions,
-  resolveCacheOptions,
-  resolvePolicy,
-  resolveSpaceOptions,
-  type SpaceOptions,
-} from './options.js'
+import type { CacheOptions, CachePolicy, Loader, ReadOptions, SpaceOptions } from './options.js'
+import type { Acknowledgement } from './redis/client.js'
 import { connectToAny } from './redis/connections.js'
-import { InvalidationLog } from './redis/invalidation-log.js'
-import { clear, GENERATION_LENGTH } from './redis/scripts.js'
+import { ANCILLARY, InvalidationLog } from './redis/invalidation-log.js'
+import type { Script } from './redis/script.js'
+import { clear, deleteTag } from './redis/scripts.js'
 import { type Shard, Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
+import { type ResolvedCacheOptions, resolveCacheOptions, resolveSpaceOptions } from './resolve-options.js'
 import { Space } from './space.js'
 import type { SpaceReading } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
+import { encodeTag } from './tags/tag.js'
+import { TagClock } from './tags/tag-clock.js'
+import { type WrapOptions, type Wrapped, wrapped } from './wrap.js'
 
-/** How the log tells of a clear; no space's name is empty, so no key's message begins like this. */
-const CLEARED = ':'
-/** How the log tells of a guard's add: `+<space>:<sequence>:<key>`. */
-const ADDED = '+'
 /** The space of `cache.getOrLoad`. */
 const COMMON_SPACE = '_'
 
@@ -53,6 +46,13 @@ export interface CacheStats {
         readonly invalidations: number
         /** Times that the first tier was emptied, since an invalidation may have been missed. */
         readonly gaps: number
+        /** Connections to the log that were opened, the first included. */
+        readonly connections: number
+        /** How long the last invalidation took from Redis to here, and the longest, in ms; to within a round trip. */
+        readonly lagMs: number
+        readonly longestLagMs: number
+        /** Invalidations that Redis has yet to be told. */
+        readonly outbox: number
       }
     | undefined
 }
@@ -79,13 +79,15 @@ export class Cache implements Managed {
   /** @throws {BreakwaterError} kind `usage`, code `CACHE_OPTIONS_INVALID`, naming every fault. */
   constructor(options: CacheOptions = {}) {
     this.#options = resolveCacheOptions(options)
-    const { clock, redis: raw, redisTimeoutMs, maxLagMs, namespace } = this.#options
-    const shards = raw && new Shards(raw, namespace, clock, redisTimeoutMs)
+    const { clock, redis: raw, redisTimeoutMs: timeoutMs, maxLagMs, namespace, outboxSize, replicas } = this.#options
+    const shards = raw && new Shards(raw, namespace, { clock, timeoutMs, outboxSize, replicas })
     this.#logs = (shards?.all ?? []).map(
       shard =>
         new InvalidationLog(shard, clock, maxLagMs, {
-          onInvalidated: message => this.#onInvalidated(message),
-          onGap: () => this.#onGap(shard),
+          onEntry: (kind, subject) => this.#onEntry(shard, kind, subject),
+          onGap: () => {
+            for (const space of this.#spaces.values()) space.missed(shard)
+          },
         }),
     )
     this.#around = {
@@ -96,10 +98,12 @@ export class Cache implements Managed {
       budget: new MissBudget(this.#options.missBudget),
       inFlight: this.#inFlight,
       durations: this.#durations,
+      tags: new TagClock(),
+      maxLagMs,
       wakeChannel: wakeChannel(namespace, randomBytes(9).toString('base64url')),
       settled: this.#options.settled,
       connect: () => this.#connect(),
-      beginGeneration: of => this.#beginGeneration(of),
+      clear: space => this.#clear(space),
       isDraining: () => this.#state !== 'open',
       closedError: () => (this.#state === 'disposed' ? disposedError() : undefined),
     }
@@ -125,17 +129,42 @@ export class Cache implements Managed {
   }
 
   /** Reads `key` in a space common to all such calls, loading it with this call's loader. Rejects as `space.get` does. */
-  async getOrLoad<V>(key: CacheKey, loader: Loader<V>, options: CachePolicy): Promise<V | null> {
-    const policy = resolvePolicy(options)
+  getOrLoad<V>(key: CacheKey, loader: Loader<V>, policy: CachePolicy<V>, options?: ReadOptions): Promise<V | null> {
     const common = (this.#spaces.get(COMMON_SPACE) ?? this.space(COMMON_SPACE, { ttl: '1m' })) as unknown as Space<V>
-    return common.getOrLoad(key, loader, policy)
+    return common.getOrLoad(key, loader, policy, options)
+  }
+
+  /**
+   * Returns `fn` with its results kept: in a space of its own, by its arguments. A result of `null` is kept as absent.
+   *
+   * @throws {BreakwaterError} kind `usage`, code `CACHE_OPTIONS_INVALID`.
+   */
+  wrap<A extends readonly unknown[], V>(
+    fn: (...args: A) => Promise<V | null> | V | null,
+    options: WrapOptions<A, V>,
+  ): Wrapped<A, V> {
+    return wrapped(this, fn, options)
+  }
+
+  /**
+   * Removes all values under a tag, in every space, in one step however many there are. Also what is being loaded and turns
+   * out to be under it. Resolves and rejects as `space.delete` does.
+   *
+   * @throws {BreakwaterError} kind `usage`, code `CACHE_TAG_INVALID`.
+   */
+  async deleteByTag(tag: string): Promise<Acknowledgement> {
+    const { tags } = this.#around
+    const encoded = encodeTag(tag)
+    tags.delete(encoded)
+    const acknowledged = await this.#announce(':tags', deleteTag, encoded, '*')
+    // A read that began in between may have taken an old value from Redis.
+    tags.delete(encoded)
+    return acknowledged
   }
 
   /** Removes everything, in every space, also those that only other instances have; see `space.clear`. */
-  async clear(): Promise<void> {
-    this.#fenceAll()
-    await this.#beginGeneration('*')
-    this.#fenceAll()
+  clear(): Promise<Acknowledgement> {
+    return this.#clear('*')
   }
 
   /**
@@ -148,8 +177,10 @@ export class Cache implements Managed {
     const deadline = this.#deadline(options.deadline)
     if (this.#logs.length === 0) return
     this.#connect()
+    // Then the first read need not look at the server.
+    const looked = this.#around.shards?.all.map(({ redis }) => redis.catchUp().catch(() => {})) ?? []
     await deadline.race(
-      Promise.all(this.#logs.map(log => log.following())),
+      Promise.all([...this.#logs.map(log => log.following()), ...looked]),
       () =>
         new BreakwaterError(
           'timeout',
@@ -236,8 +267,12 @@ export class Cache implements Managed {
       failures: sum(clients.map(client => client.failures)),
       following: this.#logs.every(log => log.isFollowing),
       breaker: (['open', 'half-open'] as const).find(state => breakers.includes(state)) ?? 'closed',
-      invalidations: sum(this.#logs.map(log => log.invalidations)),
+      invalidations: sum(this.#logs.map(log => log.entries)),
       gaps: sum(this.#logs.map(log => log.gaps)),
+      connections: sum(this.#logs.map(log => log.connections)),
+      lagMs: Math.max(...this.#logs.map(log => log.lagMs)),
+      longestLagMs: Math.max(...this.#logs.map(log => log.longestLagMs)),
+      outbox: sum(clients.map(client => client.outbox.size)),
     }
   }
 
@@ -247,6 +282,9 @@ export class Cache implements Managed {
     } catch {
       // What is left is rejected below, each with an error of its own.
     }
+    // What Redis has yet to be told is lost with this process: one last try.
+    const untold = this.#around.shards?.all.filter(({ redis }) => !redis.outbox.isEmpty) ?? []
+    await Promise.all(untold.map(({ redis }) => redis.catchUp().catch(() => {})))
     this.#state = 'disposed'
     this.#inFlight.abort(disposedError())
     for (const space of this.#spaces.values()) space.wakeAll()
@@ -255,7 +293,7 @@ export class Cache implements Managed {
     await Promise.all([...this.#spaces.values()].map(space => space.guard?.dispose()))
     for (const log of this.#logs) log.dispose()
     this.#wakeChannel?.dispose()
-    for (const { redis } of this.#around.shards?.all ?? []) redis.dispose()
+    this.#around.shards?.dispose()
   }
 
   /** Opens the cache's own connections, at its first read past the first tier or at `init`. */
@@ -285,36 +323,57 @@ export class Cache implements Managed {
     return new Deadline(this.#options.clock, ms)
   }
 
-  async #beginGeneration(of: string): Promise<void> {
-    const generation = randomBytes(6).toString('base64url').slice(0, GENERATION_LENGTH)
-    const args = [`${CLEARED}${of}`, of, generation]
-    await Promise.all(
+  async #clear(of: string): Promise<Acknowledgement> {
+    this.#fence(of)
+    const acknowledged = await this.#announce(of, clear, of, of)
+    this.#fence(of)
+    return acknowledged
+  }
+
+  /** Tells every shard, or keeps what one cannot be told; with too much of that, the whole of `instead` is cleared. */
+  async #announce(group: string, script: Script, subject: string, instead: string): Promise<Acknowledgement> {
+    const acknowledged = await Promise.all(
       (this.#around.shards?.all ?? []).map(({ redis, layout }) =>
-        redis.run(clear, [layout.generations(), layout.log(), layout.logSequence()], args),
+        redis.announce({
+          group,
+          about: subject,
+          tell: () => redis.tell(script, layout.control(), [subject]),
+          insteadOfAll: () => redis.tell(clear, layout.control(), [instead]),
+        }),
       ),
     )
+    return acknowledged.includes('queued') ? 'queued' : 'applied'
   }
 
-  #onInvalidated(message: string): void {
-    if (message.startsWith(ADDED)) this.#onAdded(message.slice(ADDED.length))
-    else if (!message.startsWith(CLEARED)) this.#dispatch(message, (space, key) => space.fence(key))
-    else if (message === `${CLEARED}*`) this.#fenceAll()
-    else this.#spaces.get(message.slice(CLEARED.length))?.fenceAll()
+  #onEntry(shard: Shard, kind: string, subject: string): void {
+    switch (kind) {
+      case 'key':
+        this.#dispatch(subject, (space, key) => space.fence(key))
+        break
+      case 'tag':
+        this.#around.tags.delete(subject)
+        break
+      case 'clear':
+        this.#fence(subject)
+        break
+      case 'server':
+        for (const space of this.#spaces.values()) space.doubt(shard)
+        break
+      case 'guard?':
+        this.#dispatch(subject, (space, added) => {
+          const colon = added.indexOf(':')
+          space.guard?.hear(Number(added.slice(0, colon)), added.slice(colon + 1))
+        })
+        break
+      default:
+        // From a later version: whatever it takes may be held here.
+        if (!kind.endsWith(ANCILLARY)) this.#fence('*')
+    }
   }
 
-  #onAdded(message: string): void {
-    this.#dispatch(message, (space, added) => {
-      const colon = added.indexOf(':')
-      space.guard?.hear(Number(added.slice(0, colon)), added.slice(colon + 1))
-    })
-  }
-
-  #onGap(shard: Shard): void {
-    for (const space of this.#spaces.values()) space.missed(shard)
-  }
-
-  #fenceAll(): void {
-    for (const space of this.#spaces.values()) space.fenceAll()
+  #fence(of: string): void {
+    if (of !== '*') this.#spaces.get(of)?.fenceAll()
+    else for (const space of this.#spaces.values()) space.fenceAll()
   }
 
   #dispatch(message: string, act: (space: Space<unknown, never>, key: string) => void): void {

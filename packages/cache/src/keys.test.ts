@@ -52,13 +52,7 @@ describe('KeyLayout', () => {
     const layout = new KeyLayout('app', '0')
     const tag = (redisKey: string): string | undefined => /\{(.*?)\}/.exec(redisKey)?.[1]
     for (const text of ['1', '{x}', 'a}b{c', ':', '']) {
-      const keys = [
-        layout.value('s', text),
-        layout.lease('s', text),
-        layout.waiters('s', text),
-        layout.log(),
-        layout.logSequence(),
-      ]
+      const keys = [...layout.control(), ...layout.of('s', text)]
       expect(new Set(keys.map(tag))).toEqual(new Set(['0']))
       expect(new Set(keys).size).toBe(keys.length)
     }

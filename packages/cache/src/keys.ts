@@ -59,33 +59,15 @@ export class KeyLayout {
     this.#prefix = `${namespace}:{${tag}}:`
   }
 
-  value(space: string, key: string): string {
-    return `${this.#prefix}v:${space}:${key}`
+  /** Where a key's own things lie: its value; its lease, or the note that its last load failed; who waits for the lease. */
+  of(space: string, key: string): [value: string, lease: string, waiters: string] {
+    const tail = `${space}:${key}`
+    return [`${this.#prefix}v:${tail}`, `${this.#prefix}l:${tail}`, `${this.#prefix}w:${tail}`]
   }
 
-  /** Holds the token of whoever loads the value, or the note that the last load failed. */
-  lease(space: string, key: string): string {
-    return `${this.#prefix}l:${space}:${key}`
-  }
-
-  /** Set of the wake channels of instances that wait for the lease's holder. */
-  waiters(space: string, key: string): string {
-    return `${this.#prefix}w:${space}:${key}`
-  }
-
-  /** Stream of the shard's invalidations, followed by every instance. */
-  log(): string {
-    return `${this.#prefix}log`
-  }
-
-  /** Counts the log's entries, so that a follower notices one that it missed. */
-  logSequence(): string {
-    return `${this.#prefix}seq`
-  }
-
-  /** Hash of the generations of the whole cache and of its spaces, which `clear` changes: a copy in each shard. */
-  generations(): string {
-    return `${this.#prefix}gen`
+  /** What all keys of the shard share: the hash of the protocol's state, the log of invalidations, the tags deleted. */
+  control(): [state: string, log: string, tags: string] {
+    return [`${this.#prefix}state`, `${this.#prefix}log`, `${this.#prefix}tags`]
   }
 
   guard(space: string, part: string): string {

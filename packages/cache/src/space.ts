@@ -3,28 +3,31 @@
  * no allocation, one reading of the coarse clock.
  */
 
-import { BreakwaterError, isBreakwaterError } from '@breakwater/kernel'
-import { encodeEntry } from './entry.js'
+import { BreakwaterError } from '@breakwater/kernel'
+import { Codec } from './codec/codec.js'
 import type { BoundGuard } from './guard/guard.js'
 import { type CacheKey, encodeKey } from './keys.js'
 import { batched } from './load/batch-loader.js'
-import { Flight, type Outcome } from './load/flight.js'
+import type { Outcome } from './load/flight.js'
+import { Flights } from './load/flights.js'
 import { LoadLease } from './load/load-lease.js'
 import { LoadPath, type LoadRequest } from './load/load-path.js'
-import { type LoadBounds, runLoad } from './load/run-load.js'
-import type { MemoryEntry, MemorySpace } from './memory/memory-tier.js'
-import type { Loader, ResolvedPolicy, ResolvedSpaceOptions } from './options.js'
-import type { Script } from './redis/client.js'
-import { discard, expire, IDENTITY_LENGTH, invalidate, set } from './redis/scripts.js'
-import { type Shard, UNCONDITIONAL } from './redis/shards.js'
+import { Loading } from './load/loading.js'
+import { type LoadBounds, type LoadOwner, runLoad } from './load/run-load.js'
+import { FirstTier } from './memory/first-tier.js'
+import type { MemoryEntry } from './memory/memory-tier.js'
+import type { CachePolicy, Loader, ReadOptions, WriteOptions } from './options.js'
+import type { Acknowledgement } from './redis/client.js'
+import { type Shard, type Trust, UNCONDITIONAL } from './redis/shards.js'
+import { type ResolvedPolicy, type ResolvedSpaceOptions, resolvePolicy, resolveWrite } from './resolve-options.js'
 import { SpaceStats } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
+import { Writes } from './writes.js'
 
-/** Failures remembered at once; the oldest is forgotten first, and its key may be tried again early. */
-const MAX_FAILURES = 1_000
+type Load<V, K extends CacheKey> = LoadRequest<V, K>['load']
 
-/** Loads one key, bounded; given the value that has turned stale. */
-type OneLoad<V, K> = (id: K, stale: V | null | undefined) => Promise<V | null>
+/** Owns a load that no flight asked for. */
+const NOBODY: LoadOwner = { whenBegun: undefined, abandoned: false, whenAbandoned() {} }
 
 export class Space<V, K extends CacheKey = CacheKey> {
   readonly name: string
@@ -34,50 +37,57 @@ export class Space<V, K extends CacheKey = CacheKey> {
 
   readonly #around: SpaceSurroundings
   readonly #options: ResolvedSpaceOptions<V, K>
-  readonly #memory: MemorySpace<V>
-  readonly #flights = new Map<string, Flight<V>>()
-  readonly #failures = new Map<string, { readonly error: unknown; readonly until: number }>()
-  readonly #path: LoadPath<V>
   readonly #bounds: LoadBounds
+  readonly #firstTier: FirstTier<V>
+  readonly #flights: Flights<V, K>
+  readonly #writes: Writes<V>
   /** How `get` loads; none if the space was declared without a loader. */
-  readonly #ownLoad: OneLoad<V, K> | undefined
+  readonly #ownLoad: ((id: K) => Load<V, K>) | undefined
 
   constructor(name: string, options: ResolvedSpaceOptions<V, K>, around: SpaceSurroundings) {
     this.name = name
     this.#options = options
     this.#around = around
-    this.#memory = around.memory.space<V>()
-    const { shards, clock, logger } = around
+    const { shards, clock, logger, budget, inFlight, durations, tags, maxLagMs, settled } = around
+    const { load, loadMany, batchSize, hardTimeoutMs, backoffMs } = options
     this.guard = options.guard?.bind({
       space: name,
       shard: shards?.of(name),
       clock,
       logger,
-      settled: around.settled,
-      forget: key => this.#invalidate(key),
+      settled,
+      forget: key => this.#forget(key),
     })
-    const { budget, inFlight, durations } = around
-    this.#bounds = {
-      space: name,
-      stats: this.stats,
-      durations,
-      clock,
-      budget,
-      inFlight,
-      hardTimeoutMs: options.hardTimeoutMs,
-    }
-    const { load, loadMany, batchSize } = options
-    this.#ownLoad = loadMany ? batched(loadMany, batchSize, this.#bounds, this.stats) : load && this.#single(load)
-    this.#path = new LoadPath<V>({
+    this.#bounds = { space: name, stats: this.stats, durations, clock, budget, inFlight, hardTimeoutMs }
+    const trustOf = (key: string): Trust => shards?.of(name, key).trust ?? UNCONDITIONAL
+    this.#firstTier = new FirstTier({ clock, memory: around.memory.space<V>(), tags, trustOf, maxLagMs })
+    const codec = new Codec<V>(name, options.codec)
+    const path = new LoadPath<V, K>({
       ...this.#bounds,
-      lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, options.backoffMs),
-      discard: async (key, stored) => {
-        const shard = shards?.of(name, key)
-        await shard?.redis.run(discard, [shard.layout.value(name, key)], [stored.slice(0, IDENTITY_LENGTH)])
-      },
-      keep: (key, value, freshMs, staleMs, bodyLength) => this.#keep(key, value, freshMs, staleMs, bodyLength),
+      lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, backoffMs),
+      codec,
+      keep: (flight, key, kept) => !flight.fenced && this.#firstTier.keep(key, kept, flight.tick, flight.startedAt),
       isDraining: () => around.isDraining(),
     })
+    const tick = (): number => tags.tick
+    this.#flights = new Flights<V, K>({ space: name, clock, inFlight, path, hardTimeoutMs, backoffMs, tick })
+    this.#writes = new Writes<V>({
+      space: name,
+      shards,
+      codec,
+      fence: key => this.fence(key),
+      expireHere: key => {
+        this.#flights.fence(key)
+        this.#firstTier.expire(key)
+      },
+      keepHere: (key, kept) => this.#firstTier.keep(key, kept, tags.tick, clock.now()),
+    })
+    if (loadMany !== undefined) {
+      const one = batched(loadMany, batchSize, this.#bounds, this.stats)
+      this.#ownLoad = id => owner => one(id, owner)
+    } else if (load !== undefined) {
+      this.#ownLoad = id => this.#single(id, load)
+    }
   }
 
   /**
@@ -88,119 +98,105 @@ export class Space<V, K extends CacheKey = CacheKey> {
    *   timeout) after the hard time-out; `CACHE_MISS_BUDGET` (rejected) when too many loads run at once;
    *   `CACHE_KEY_INVALID`, `CACHE_NO_LOADER` (usage).
    */
-  get(id: K): Promise<V | null> {
+  get(id: K, options?: ReadOptions): Promise<V | null> {
     let key: string
     try {
       key = encodeKey(id)
     } catch (error) {
       return Promise.reject(error)
     }
-    const entry = this.#memory.get(key)
+    const entry = this.#firstTier.straight(key)
     if (entry !== undefined) {
-      const now = this.#around.clock.coarse()
-      if (now < entry.freshUntil && now < entry.trust.until) {
-        this.stats.memoryHits++
-        entry.resolved ??= Promise.resolve(entry.value)
-        return entry.resolved
-      }
+      this.stats.memoryHits++
+      entry.resolved ??= Promise.resolve(entry.value)
+      return entry.resolved
     }
-    return this.#past(key, id, entry, this.#ownLoad, this.#options.policy).then(toValue)
+    return this.#past(key, id, this.#ownLoad?.(id), this.#options.policy, options?.signal).then(toValue)
   }
 
-  /** Returns the value with where it came from. Rejects as `get` does. */
-  async getDetailed(id: K): Promise<Outcome<V>> {
-    const key = encodeKey(id)
-    const entry = this.#freshEntry(key)
-    if (entry === undefined) {
-      return this.#past(key, id, this.#memory.get(key), this.#ownLoad, this.#options.policy)
-    }
-    this.stats.memoryHits++
-    return { value: entry.value, source: entry.value === null ? 'absent' : 'memory' }
+  /** Returns the value with where it came from and how old it is. Rejects as `get` does. */
+  async getDetailed(id: K, options?: ReadOptions): Promise<Outcome<V>> {
+    return this.#past(encodeKey(id), id, this.#ownLoad?.(id), this.#options.policy, options?.signal)
   }
 
   /**
    * Returns the values of `ids`, in their order: what is not in memory is read in one round trip, and what is nowhere is
    * loaded by one `loadMany`, if the space has one. Rejects when one of them does.
    */
-  getMany(ids: readonly K[]): Promise<(V | null)[]> {
-    return Promise.all(ids.map(id => this.get(id)))
+  getMany(ids: readonly K[], options?: ReadOptions): Promise<(V | null)[]> {
+    return Promise.all(ids.map(id => this.get(id, options)))
   }
 
   /** Returns the value if this process holds it fresh; `undefined` if it does not. Never asks anyone. */
   peek(id: K): V | null | undefined {
-    return this.#freshEntry(encodeKey(id))?.value
+    const key = encodeKey(id)
+    const straight = this.#firstTier.straight(key)
+    if (straight !== undefined) return straight.value
+    const entry = this.#firstTier.find(key)
+    return entry !== undefined && this.#firstTier.isFresh(entry) ? entry.value : undefined
   }
 
-  /** Reads `id`, loading it with this call's own loader and policy. Rejects as `get` does. */
-  async getOrLoad(id: K, loader: Loader<V, K>, policy: ResolvedPolicy = this.#options.policy): Promise<V | null> {
+  /** Reads `id`, loading it with this call's own loader and policy, the space's own by default. Rejects as `get` does. */
+  async getOrLoad(id: K, loader: Loader<V, K>, policy?: CachePolicy<V, K>, options?: ReadOptions): Promise<V | null> {
     const key = encodeKey(id)
-    const entry = this.#freshEntry(key)
-    if (entry === undefined)
-      return this.#past(key, id, this.#memory.get(key), this.#single(loader), policy).then(toValue)
-    this.stats.memoryHits++
-    return entry.value
-  }
-
-  /** Stores a value (null: absent) over any load in flight; resolves when Redis has acknowledged it. Rejects as `delete` does. */
-  async set(id: K, value: V | null): Promise<void> {
-    const key = encodeKey(id)
-    const entry = encodeEntry(value, this.name)
-    const { policy } = this.#options
-    const ttlMs = value === null ? policy.absentTtlMs : policy.ttlMs
-    const graceMs = value === null ? 0 : policy.graceMs
-    this.fence(key)
-    const shard = this.#around.shards?.of(this.name, key)
-    if (shard === undefined) {
-      this.#keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
-      return
+    const entry = this.#firstTier.straight(key)
+    if (entry !== undefined) {
+      this.stats.memoryHits++
+      return entry.value
     }
-    const args = [`${this.name}:${key}`, entry.kind, entry.body, Math.ceil(ttlMs), Math.ceil(graceMs), this.name]
-    await shard.redis.run(set, [...this.#invalidationKeys(shard, key), shard.layout.generations()], args)
-    this.fence(key)
+    const resolved = policy === undefined ? this.#options.policy : resolvePolicy(policy)
+    return (await this.#past(key, id, this.#single(id, loader), resolved, options?.signal)).value
   }
 
   /**
-   * Removes a key everywhere: in this process before it resolves, in Redis when it resolves, on every other instance
-   * within the log's delivery time. A load under way keeps its callers and stores nothing.
-   *
-   * @throws {BreakwaterError} `REDIS_DOWN` (rejected) or `REDIS_TIMEOUT` (timeout): other instances may still serve the
-   *   old value; call it again.
+   * Stores a value (null: absent) over any load in flight; resolves when Redis has acknowledged it. While Redis cannot be
+   * told, the value is not kept anywhere, and the key is deleted; resolves and rejects as `delete` does.
    */
-  async delete(id: K): Promise<void> {
-    await this.#invalidate(encodeKey(id))
+  async set(id: K, value: V | null, options?: WriteOptions): Promise<Acknowledgement> {
+    const { policy } = this.#options
+    const { ttlMs, tags } = resolveWrite(options, id, value, policy)
+    const graceMs = value === null ? 0 : policy.graceMs
+    return this.#writes.set(encodeKey(id), { value, ttlMs, graceMs, tags, ahead: policy.ahead })
+  }
+
+  /**
+   * Removes a key everywhere. Here before it resolves; with `'applied'` in Redis too, and on every other instance within
+   * the log's delivery time. With `'queued'` Redis could not be told: this instance reads nothing from Redis before that
+   * has been made good, and others may serve the old value until then. A load under way keeps its callers and stores
+   * nothing.
+   *
+   * @throws what Redis answers to a mistake (NOPERM); BreakwaterError `REDIS_NOT_REPLICATED` (timeout): applied, and not
+   *   yet on as many replicas as asked for. With `outbox: false`, in the place of `'queued'`: `REDIS_DOWN`,
+   *   `REDIS_BREAKER_OPEN` (rejected), `REDIS_TIMEOUT` (timeout).
+   */
+  async delete(id: K): Promise<Acknowledgement> {
+    return this.#writes.delete(encodeKey(id))
   }
 
   /** Deletes many keys; see `delete`. Rejects with an AggregateError when some could not be, after trying all. */
-  async deleteMany(ids: readonly K[]): Promise<void> {
+  async deleteMany(ids: readonly K[]): Promise<Acknowledgement> {
     const results = await Promise.allSettled(ids.map(id => this.delete(id)))
     const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length > 0)
       throw new AggregateError(errors, `${errors.length} of ${ids.length} keys could not be deleted`)
+    return results.some(result => result.status === 'fulfilled' && result.value === 'queued') ? 'queued' : 'applied'
   }
 
   /**
    * Removes all keys of the space, in one step however many there are: here before it resolves, in Redis when it resolves
-   * (their memory comes free at the end of their time), elsewhere within the log's delivery time. Rejects as `delete` does.
+   * (their memory comes free at the end of their time), elsewhere within the log's delivery time. Resolves and rejects as
+   * `delete` does.
    */
-  async clear(): Promise<void> {
-    this.fenceAll()
-    await this.#around.beginGeneration(this.name)
-    this.fenceAll()
+  clear(): Promise<Acknowledgement> {
+    return this.#around.clear(this.name)
   }
 
   /**
    * Makes a key's value old but servable: within its grace it is still answered with, while one caller in the fleet
    * refreshes it. Without a grace it is as good as deleted. Resolves and rejects as `delete` does.
    */
-  async expire(id: K): Promise<void> {
-    const key = encodeKey(id)
-    if (this.#around.shards !== undefined) {
-      this.fence(key)
-      return this.#tellRedis(expire, key)
-    }
-    this.#fenceFlight(key)
-    const entry = this.#memory.get(key)
-    if (entry !== undefined) entry.freshUntil = this.#around.clock.now()
+  async expire(id: K): Promise<Acknowledgement> {
+    return this.#writes.expire(encodeKey(id))
   }
 
   /**
@@ -225,194 +221,142 @@ export class Space<V, K extends CacheKey = CacheKey> {
 
   /** Forgets a key in this process, and keeps what is under way for it from being kept. */
   fence(key: string): void {
-    this.#memory.delete(key)
-    this.#fenceFlight(key)
+    this.#firstTier.delete(key)
+    this.#flights.fence(key)
   }
 
-  #fenceFlight(key: string): void {
-    this.#failures.delete(key)
-    const flight = this.#flights.get(key)
-    if (flight === undefined) return
-    flight.fenced = true
-    this.#flights.delete(key)
-    flight.wake()
-  }
-
-  /** Forgets all keys. */
+  /** Forgets all keys, for an instance that may have missed an invalidation. */
   fenceAll(): void {
-    this.#memory.clear()
-    this.#failures.clear()
-    for (const key of this.#flights.keys()) this.#fenceFlight(key)
+    this.#firstTier.clear()
+    this.#flights.fenceWhere(() => true)
   }
 
   /** This instance may have missed what the log of `shard` told: what is under way there is not kept. */
   missed(shard: Shard): void {
-    if (this.#around.shards?.of(this.name) === shard) this.guard?.missed()
-    for (const key of [...this.#failures.keys(), ...this.#flights.keys()]) {
-      if (this.#around.shards?.of(this.name, key) === shard) this.#fenceFlight(key)
-    }
+    const { shards } = this.#around
+    if (shards?.of(this.name) === shard) this.guard?.missed()
+    this.#flights.fenceWhere(key => shards?.of(this.name, key) === shard)
+  }
+
+  /** The server of `shard` is another one, and may have lost an invalidation: what it gave is old, and servable. */
+  doubt(shard: Shard): void {
+    this.#firstTier.expire(shard.trust)
+    this.#flights.fenceWhere(key => this.#around.shards?.of(this.name, key) === shard)
   }
 
   /** The holder of a key's lease is done. */
   wake(key: string): void {
-    this.#flights.get(key)?.wake()
+    this.#flights.wake(key)
   }
 
   wakeAll(): void {
-    for (const flight of this.#flights.values()) flight.wake()
+    this.#flights.wakeAll()
   }
 
-  #freshEntry(key: string): MemoryEntry<V> | undefined {
-    const entry = this.#memory.get(key)
-    if (entry === undefined) return undefined
-    const now = this.#around.clock.coarse()
-    return now < entry.freshUntil && now < entry.trust.until ? entry : undefined
-  }
-
-  /** The first tier has nothing fresh. */
+  /** What is not answered straight: an early refresh, a stale value, a flight to join or to start. */
   #past(
     key: string,
     id: K,
-    entry: MemoryEntry<V> | undefined,
-    load: OneLoad<V, K> | undefined,
-    policy: ResolvedPolicy,
+    load: Load<V, K> | undefined,
+    policy: ResolvedPolicy<V, K>,
+    signal: AbortSignal | undefined,
   ): Promise<Outcome<V>> {
-    const now = this.#around.clock.now()
-    const stale = entry !== undefined && now < entry.staleUntil && now < entry.trust.until ? entry : undefined
-    if (stale !== undefined) {
+    const entry = this.#firstTier.find(key)
+    const fresh = entry !== undefined && this.#firstTier.isFresh(entry)
+    if (fresh) {
+      this.stats.memoryHits++
+      const aheadMs = this.#firstTier.drawAhead(entry, policy.ahead)
+      if (aheadMs > 0) this.#refresh(key, id, load, policy, entry, aheadMs)
+      return Promise.resolve(this.#held(entry, entry.value === null ? 'absent' : 'memory'))
+    }
+    const failure = this.#flights.failures.get(key)
+    if (entry !== undefined && (policy.softTimeoutMs === 0 || failure !== undefined || this.#around.isDraining())) {
       this.stats.staleHits++
-      if (
-        !this.#flights.has(key) &&
-        this.#failure(key, now) === undefined &&
-        !this.#around.isDraining() &&
-        load !== undefined
-      ) {
-        this.#start({ key, load: old => load(id, old), policy, stale: stale.value })
-      }
-      return Promise.resolve({ value: stale.value, source: 'stale' })
+      this.#refresh(key, id, load, policy, entry, 0)
+      return Promise.resolve(this.#held(entry, 'stale'))
     }
     // Each caller asks the guard for itself: who joined another's question would be told what was true before.
     const verdict = this.guard?.mayContain(key) ?? true
-    if (verdict === true) return this.#read(key, id, load, policy)
-    if (verdict === false) return Promise.resolve(this.#denied(key, id, load))
-    return verdict.then(maybe => (maybe ? this.#read(key, id, load, policy) : this.#denied(key, id, load)))
+    if (verdict === true) return this.#read(key, id, load, policy, entry, signal)
+    if (verdict === false) return Promise.resolve(this.#denied(key, load))
+    return verdict.then(maybe => (maybe ? this.#read(key, id, load, policy, entry, signal) : this.#denied(key, load)))
   }
 
-  #denied(key: string, id: K, load: OneLoad<V, K> | undefined): Outcome<V> {
+  #denied(key: string, load: Load<V, K> | undefined): Outcome<V> {
     this.stats.guarded++
     if (load !== undefined && !this.#around.isDraining()) {
-      const audit = this.guard?.denied(key, () => load(id, undefined))
+      const audit = this.guard?.denied(key, () => load(NOBODY, undefined).then(({ value }) => value))
       if (audit !== undefined) this.#around.inFlight.run(audit)
     }
-    return { value: null, source: 'absent' }
+    return { value: null, source: 'absent', age: 0 }
   }
 
-  /** Neither the first tier nor the guard has an answer. */
-  #read(key: string, id: K, load: OneLoad<V, K> | undefined, policy: ResolvedPolicy): Promise<Outcome<V>> {
+  /** Neither the first tier nor the guard has an answer; at most a stale entry to fall back on. */
+  #read(
+    key: string,
+    id: K,
+    load: Load<V, K> | undefined,
+    policy: ResolvedPolicy<V, K>,
+    entry: MemoryEntry<V> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome<V>> {
     const flying = this.#flights.get(key)
     if (flying !== undefined) {
       this.stats.coalesced++
-      return flying.outcome
+      return flying.join(signal)
     }
-    const failure = this.#failure(key, this.#around.clock.now())
+    const failure = this.#flights.failures.get(key)
     if (failure !== undefined) return Promise.reject(failure.error)
-    if (load === undefined) {
-      return Promise.reject(
-        new BreakwaterError(
-          'usage',
-          'CACHE_NO_LOADER',
-          `space "${this.name}" was declared without a loader: give it "load" or "loadMany", or use getOrLoad`,
-        ),
-      )
-    }
+    if (load === undefined) return Promise.reject(this.#noLoader())
     const closed = this.#around.closedError()
     if (closed !== undefined) return Promise.reject(closed)
     this.#around.connect()
-    return this.#start({ key, load: old => load(id, old), policy, stale: undefined }).outcome
+    const flight = this.#flights.start({ key, id, load, policy, stale: entry?.value, aheadMs: 0 })
+    if (entry !== undefined) {
+      this.stats.staleHits++
+      flight.fallBackOn(this.#held(entry, 'stale'), policy.softTimeoutMs, this.#firstTier.left(entry))
+    }
+    return flight.join(signal)
   }
 
-  #single(loader: Loader<V, K>): OneLoad<V, K> {
-    return (id, stale) =>
-      runLoad(this.#bounds, async signal => {
+  /** Refreshes behind the callers, unless someone is at it, it failed of late, or the cache is being drained. */
+  #refresh(
+    key: string,
+    id: K,
+    load: Load<V, K> | undefined,
+    policy: ResolvedPolicy<V, K>,
+    { value }: MemoryEntry<V>,
+    aheadMs: number,
+  ): void {
+    if (load === undefined || this.#flights.get(key) !== undefined || this.#around.isDraining()) return
+    if (this.#flights.failures.get(key) !== undefined) return
+    this.#flights.start({ key, id, load, policy, stale: value, aheadMs }).runBehind()
+  }
+
+  #held(entry: MemoryEntry<V>, source: Outcome<V>['source']): Outcome<V> {
+    return { value: entry.value, source, age: this.#firstTier.age(entry) }
+  }
+
+  #single(id: K, loader: Loader<V, K>): Load<V, K> {
+    const { clock } = this.#around
+    return (owner, stale) =>
+      runLoad(this.#bounds, [owner], async signal => {
         this.stats.loads++
-        return loader(id, { signal, stale })
+        const loading = new Loading<V>(this.name, signal, stale)
+        const startedAt = clock.now()
+        const value = await loader(id, loading)
+        return loading.loaded(value, clock.now() - startedAt)
       })
   }
 
-  // One tick from the look into the map to here: no await, or two callers would both start.
-  #start(request: LoadRequest<V>): Flight<V> {
-    const { clock, inFlight } = this.#around
-    const flight = new Flight<V>(clock, this.#options.hardTimeoutMs, `space "${this.name}"`)
-    this.#flights.set(request.key, flight)
-    inFlight.run(this.#fly(flight, request))
-    return flight
+  async #forget(key: string): Promise<void> {
+    if ((await this.#writes.delete(key)) === 'applied') return
+    throw new BreakwaterError('rejected', 'CACHE_QUEUED', `space "${this.name}": Redis cannot be told yet`)
   }
 
-  async #fly(flight: Flight<V>, request: LoadRequest<V>): Promise<void> {
-    try {
-      await this.#path.run(flight, request)
-    } catch (error) {
-      if (!flight.fenced) this.#rememberFailure(request.key, error)
-      flight.fail(error)
-    } finally {
-      // Only its own entry: after an invalidation the map may hold a younger flight.
-      if (this.#flights.get(request.key) === flight) this.#flights.delete(request.key)
-    }
-  }
-
-  #keep(key: string, value: V | null, freshMs: number, staleMs: number, bodyLength: number): void {
-    const now = this.#around.clock.now()
-    const trust = this.#around.shards?.of(this.name, key).trust ?? UNCONDITIONAL
-    this.#memory.set(
-      key,
-      { value, freshUntil: now + freshMs, staleUntil: now + staleMs, trust, resolved: undefined },
-      bodyLength,
-    )
-  }
-
-  #failure(key: string, now: number): { readonly error: unknown } | undefined {
-    const failure = this.#failures.get(key)
-    if (failure === undefined) return undefined
-    if (now < failure.until) return failure
-    this.#failures.delete(key)
-    return undefined
-  }
-
-  #rememberFailure(key: string, error: unknown): void {
-    if (this.#options.backoffMs === 0) return
-    // A refusal of ours says nothing about the key.
-    if (isBreakwaterError(error) && error.kind === 'rejected') return
-    this.#failures.delete(key)
-    this.#failures.set(key, { error, until: this.#around.clock.now() + this.#options.backoffMs })
-    if (this.#failures.size > MAX_FAILURES) {
-      for (const oldest of this.#failures.keys()) {
-        this.#failures.delete(oldest)
-        break
-      }
-    }
-  }
-
-  async #invalidate(key: string): Promise<void> {
-    this.fence(key)
-    await this.#tellRedis(invalidate, key)
-  }
-
-  async #tellRedis(script: Script, key: string): Promise<void> {
-    const shard = this.#around.shards?.of(this.name, key)
-    if (shard === undefined) return
-    await shard.redis.run(script, this.#invalidationKeys(shard, key), [`${this.name}:${key}`])
-    // A read that began in between may have taken the old value from Redis.
-    this.fence(key)
-  }
-
-  #invalidationKeys({ layout }: Shard, key: string): string[] {
-    return [
-      layout.value(this.name, key),
-      layout.lease(this.name, key),
-      layout.waiters(this.name, key),
-      layout.log(),
-      layout.logSequence(),
-    ]
+  #noLoader(): BreakwaterError {
+    const message = `space "${this.name}" was declared without a loader: give it "load" or "loadMany", or use getOrLoad`
+    return new BreakwaterError('usage', 'CACHE_NO_LOADER', message)
   }
 }
 

@@ -6,7 +6,9 @@ import type { InFlight } from './load/in-flight.js'
 import type { CacheDuration } from './load/load-log.js'
 import type { MissBudget } from './load/miss-budget.js'
 import type { MemoryTier } from './memory/memory-tier.js'
+import type { Acknowledgement } from './redis/client.js'
 import type { Shards } from './redis/shards.js'
+import type { TagClock } from './tags/tag-clock.js'
 
 export interface SpaceSurroundings {
   readonly clock: Clock
@@ -17,13 +19,17 @@ export interface SpaceSurroundings {
   readonly budget: MissBudget
   readonly inFlight: InFlight
   readonly durations: Events<CacheDuration>
+  /** When each tag was last deleted, as far as was heard. */
+  readonly tags: TagClock
+  /** For how long what is kept may be served while other instances cannot be heard. */
+  readonly maxLagMs: number
   readonly wakeChannel: string
   /** Resolves when every transaction that is open at the call has ended; none if nobody can tell. */
   readonly settled: Settled | undefined
   /** Sees to it that other instances are heard; called before anything is read past the first tier. */
   connect(): void
-  /** Makes all values of a space, or with '*' of the whole cache, count for nothing, everywhere. */
-  beginGeneration(of: string): Promise<void>
+  /** Removes all values of a space, here and everywhere. */
+  clear(space: string): Promise<Acknowledgement>
   isDraining(): boolean
   /** Why no load may begin any more, if so. */
   closedError(): BreakwaterError | undefined

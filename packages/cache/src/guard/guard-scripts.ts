@@ -16,8 +16,8 @@
  *   distrust    until when copies of an earlier history may still be believed somewhere
  */
 
-import { Script } from '../redis/client.js'
-import { appendToLog } from '../redis/scripts.js'
+import { APPEND_TO } from '../redis/lua.js'
+import { Script } from '../redis/script.js'
 import { CHUNK_BITS } from './filter.js'
 import { HASH_VERSION } from './hashing.js'
 
@@ -150,8 +150,8 @@ whole, fresh = record(2)
 if not whole then redis.call('HDEL', KEYS[1], 'next') else redis.call('HINCRBY', KEYS[1], 'nextEntries', fresh) end
 redis.call('HINCRBY', KEYS[1], 'sequence', 1)
 local sequence = redis.call('HGET', KEYS[1], 'sequence')
-local message = '+' .. ARGV[2] .. ':' .. sequence .. ':' .. ARGV[3]
-${appendToLog('KEYS[2]', 'KEYS[3]', 'message')}
+${APPEND_TO}
+appendTo(KEYS[2], KEYS[3], 'guard?', ARGV[2] .. ':' .. sequence .. ':' .. ARGV[3])
 local copies = 0
 for field, value in pairs(header) do
   if string.sub(field, 1, 2) == 't:' and string.sub(field, 3) ~= ARGV[1] and tonumber(value) > now then copies = copies + 1 end

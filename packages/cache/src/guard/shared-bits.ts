@@ -110,12 +110,13 @@ export class SharedBits {
   /** Records a key in every epoch that counts or will. Rejects if Redis does not acknowledge it. */
   async add(key: string, known: Header | undefined): Promise<Recorded> {
     let header = known
+    const [state, log] = this.#layout.control()
     for (;;) {
       const epoch = this.#places(header?.epoch, [key])
       const next = this.#places(header?.next, [key])
       const reply = (await this.#redis.run(
         scripts.add,
-        [this.#header, this.#layout.log(), this.#layout.logSequence(), ...epoch.chunks, ...next.chunks],
+        [this.#header, log, state, ...epoch.chunks, ...next.chunks],
         [
           ...[this.#instance, this.#space, key, header?.epoch?.id ?? '', header?.next?.id ?? ''],
           ...[epoch.chunks.length, next.chunks.length, epoch.positions.length, next.positions.length],

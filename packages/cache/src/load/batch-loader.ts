@@ -2,10 +2,16 @@
 
 import { BreakwaterError } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
-import type { BatchLoader, LoaderContext } from '../options.js'
+import type { BatchLoader } from '../options.js'
 import type { SpaceStats } from '../space-stats.js'
-import { type LoadBounds, runLoad } from './run-load.js'
+import type { Loaded } from './loading.js'
+import { type LoadBounds, type LoadOwner, runLoad } from './run-load.js'
 import { TurnBatch } from './turn-batch.js'
+
+interface Wanted<K> {
+  readonly id: K
+  readonly by: LoadOwner
+}
 
 /** Returns a loader of one key; what `loadMany` leaves out does not exist. At most `most` keys go into one call. */
 export function batched<V, K extends CacheKey>(
@@ -13,11 +19,17 @@ export function batched<V, K extends CacheKey>(
   most: number,
   bounds: LoadBounds,
   stats: SpaceStats,
-): (id: K) => Promise<V | null> {
-  const batch = new TurnBatch<K, V | null>(most, async ids => {
-    const found = await runLoad(bounds, async signal => {
+): (id: K, by: LoadOwner) => Promise<Loaded<V>> {
+  const batch = new TurnBatch<Wanted<K>, Loaded<V>>(most, async wanted => {
+    const ids = wanted.map(({ id }) => id)
+    const owners = wanted.map(({ by }) => by)
+    let loadMs = 0
+    const found = await runLoad(bounds, owners, async signal => {
       stats.loads++
-      return loadMany(ids, { signal } satisfies Pick<LoaderContext<V>, 'signal'>)
+      const startedAt = bounds.clock.now()
+      const map = await loadMany(ids, { signal })
+      loadMs = bounds.clock.now() - startedAt
+      return map
     })
     if (!(found instanceof Map)) {
       throw new BreakwaterError(
@@ -28,7 +40,7 @@ export function batched<V, K extends CacheKey>(
     }
     // By canonical text: a driver may hand 42 back as '42'.
     const byKey = new Map([...found].map(([id, value]) => [encodeKey(id), value]))
-    return ids.map(id => byKey.get(encodeKey(id)) ?? null)
+    return ids.map(id => ({ value: byKey.get(encodeKey(id)) ?? null, loadMs, ttlMs: undefined, tags: [] }))
   })
-  return id => batch.add(id)
+  return (id, by) => batch.add({ id, by })
 }

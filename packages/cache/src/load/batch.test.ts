@@ -28,13 +28,13 @@ describe('getMany', () => {
 
     const client = new Redis(testRedis().url)
     let sent = 0
-    const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>
+    const call = client.callBuffer.bind(client) as (...args: unknown[]) => Promise<unknown>
     const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
     await cache.init()
-    client.call = ((...args: unknown[]) => {
+    client.callBuffer = ((...args: unknown[]) => {
       sent++
       return call(...args)
-    }) as typeof client.call
+    }) as typeof client.callBuffer
     const second = cache.space<string, number>('s', { ...MINUTE, loadMany: evens.loadMany })
     expect(await second.getMany([1, 2, 4])).toEqual([null, 'v2', 'v4'])
     expect(sent).toBe(1)

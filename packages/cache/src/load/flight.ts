@@ -1,4 +1,10 @@
-/** One key being read or loaded in this process: all its callers share one outcome, a value or an error. */
+/**
+ * One key being read or loaded in this process: all its callers share one outcome, a value or an error.
+ *
+ * A flight that has a stale value to fall back on gives it to those who have waited for the soft time-out, or when it fails.
+ * Who has waited for the hard time-out is told so. Neither ends the flight: it ends by its load, or when all who asked for
+ * it have aborted.
+ */
 
 import { BreakwaterError, type Clock, type Timer } from '@breakwater/kernel'
 
@@ -8,6 +14,18 @@ export type Source = 'memory' | 'redis' | 'loader' | 'stale' | 'absent'
 export interface Outcome<V> {
   readonly value: V | null
   readonly source: Source
+  /** Ms since the value was stored, 0 for one just loaded. */
+  readonly age: number
+}
+
+export interface FlightOptions {
+  readonly clock: Clock
+  readonly hardTimeoutMs: number
+  readonly what: string
+  /** The tags' clock when the flight began. */
+  readonly tick: number
+  /** Nobody waits for it any more: it is not to be joined. */
+  readonly onAbandoned: () => void
 }
 
 export class Flight<V> {
@@ -17,34 +35,44 @@ export class Flight<V> {
    */
   fenced = false
   outcome: Promise<Outcome<V>>
-  /** Someone has been given an answer already, so a later failure is nobody's error. */
-  settled = false
+  readonly startedAt: number
 
-  readonly #clock: Clock
-  readonly #hardTimeoutMs: number
-  readonly #what: string
+  readonly #options: FlightOptions
   #resolve!: (outcome: Outcome<V>) => void
   #reject!: (error: unknown) => void
   #hardTimer: Timer | undefined
+  #softTimer: Timer | undefined
+  #fallback: { readonly outcome: Outcome<V>; readonly until: number } | undefined
   #woken = false
   #wake: (() => void) | undefined
+  /** Someone waits who cannot abort, or it runs behind its callers. */
+  #wantedAnyway = false
+  #waiting = 0
+  #abandoned: { readonly reason: unknown } | undefined
+  #onAbandoned: ((reason: unknown) => void) | undefined
+  /** Called when its loader is. */
+  whenBegun: (() => void) | undefined
 
-  constructor(clock: Clock, hardTimeoutMs: number, what: string) {
-    this.#clock = clock
-    this.#hardTimeoutMs = hardTimeoutMs
-    this.#what = what
+  constructor(options: FlightOptions) {
+    this.#options = options
+    this.startedAt = options.clock.now()
     this.outcome = this.#open()
   }
 
+  get tick(): number {
+    return this.#options.tick
+  }
+
   #open(): Promise<Outcome<V>> {
+    const { clock, hardTimeoutMs } = this.#options
     const outcome = new Promise<Outcome<V>>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
     // Whoever asked handles the error; a refresh behind has nobody, and must not end the process.
     outcome.catch(() => {})
-    if (this.#hardTimeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#hardTimer = this.#clock.schedule(this.#hardTimeoutMs, () => this.#giveUpWaiting(), { keepAlive: true })
+    if (hardTimeoutMs !== Number.POSITIVE_INFINITY) {
+      this.#hardTimer = clock.schedule(hardTimeoutMs, () => this.#giveUpWaiting(), { keepAlive: true })
     }
     return outcome
   }
@@ -52,28 +80,103 @@ export class Flight<V> {
   /** Those who have waited for the whole hard time-out are told; the load goes on, and later callers join it afresh. */
   #giveUpWaiting(): void {
     const reject = this.#reject
+    const { hardTimeoutMs, what } = this.#options
     this.outcome = this.#open()
-    reject(
-      new BreakwaterError(
-        'timeout',
-        'CACHE_LOAD_TIMEOUT',
-        `${this.#what}: no value after ${this.#hardTimeoutMs} ms; the load goes on`,
-        {
-          elapsedMs: this.#hardTimeoutMs,
+    const message = `${what}: no value after ${hardTimeoutMs} ms; the load goes on`
+    reject(new BreakwaterError('timeout', 'CACHE_LOAD_TIMEOUT', message, { elapsedMs: hardTimeoutMs }))
+  }
+
+  /** Joins the flight as one who waits for it: until the end, or until `signal` is aborted. */
+  join(signal: AbortSignal | undefined): Promise<Outcome<V>> {
+    if (signal === undefined) {
+      this.#wantedAnyway = true
+      return this.outcome
+    }
+    this.#waiting++
+    return new Promise<Outcome<V>>((resolve, reject) => {
+      const leave = (): void => {
+        reject(signal.reason)
+        if (--this.#waiting === 0 && !this.#wantedAnyway) this.#abandon(signal.reason)
+      }
+      if (signal.aborted) return leave()
+      signal.addEventListener('abort', leave, { once: true })
+      const stay = (): void => signal.removeEventListener('abort', leave)
+      this.outcome.then(
+        outcome => {
+          stay()
+          resolve(outcome)
         },
-      ),
-    )
+        (error: unknown) => {
+          stay()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  /** It runs behind its callers: nobody's leaving ends it. */
+  runBehind(): void {
+    this.#wantedAnyway = true
+  }
+
+  /** Ends the flight: nobody waits for it any more. */
+  #abandon(reason: unknown): void {
+    if (this.settled) return
+    this.#abandoned = { reason }
+    this.#options.onAbandoned()
+    this.#onAbandoned?.(reason)
+    this.wake()
+  }
+
+  get abandoned(): boolean {
+    return this.#abandoned !== undefined
+  }
+
+  throwIfAbandoned(): void {
+    if (this.#abandoned !== undefined) throw this.#abandoned.reason
+  }
+
+  /** Has `act` called when nobody waits any more; at most one at a time. */
+  whenAbandoned(act: (reason: unknown) => void): void {
+    if (this.#abandoned !== undefined) act(this.#abandoned.reason)
+    else this.#onAbandoned = act
+  }
+
+  /** Someone has been given an answer already, so a later failure is nobody's error. */
+  settled = false
+
+  /** A stale value for those who have waited for `afterMs`, and for all if the flight fails; servable for `leftMs`. */
+  fallBackOn(outcome: Outcome<V>, afterMs: number, leftMs: number): void {
+    if (this.settled) return
+    if (afterMs === 0) {
+      this.settle(outcome)
+      return
+    }
+    const { clock } = this.#options
+    this.#fallback = { outcome, until: clock.now() + leftMs }
+    this.#softTimer?.cancel()
+    this.#softTimer = clock.schedule(Math.min(afterMs, leftMs), () => this.settle(outcome), { keepAlive: true })
   }
 
   settle(outcome: Outcome<V>): void {
     this.settled = true
-    this.#hardTimer?.cancel()
+    this.#cancelTimers()
     this.#resolve(outcome)
   }
 
   fail(error: unknown): void {
-    this.#hardTimer?.cancel()
+    const fallback = this.#fallback
+    if (fallback !== undefined && this.#options.clock.now() < fallback.until) {
+      this.settle(fallback.outcome)
+      return
+    }
+    this.#cancelTimers()
     this.#reject(error)
+  }
+
+  #cancelTimers(): void {
+    this.#hardTimer?.cancel()
+    this.#softTimer?.cancel()
   }
 
   /** Forgets earlier wake-ups; call it before asking Redis, so that one that overtakes the reply is not lost. */
@@ -91,7 +194,7 @@ export class Flight<V> {
   async waitForWake(timeoutMs: number): Promise<void> {
     if (this.#woken) return
     await new Promise<void>(resolve => {
-      const timer = this.#clock.schedule(timeoutMs, resolve, { keepAlive: true })
+      const timer = this.#options.clock.schedule(timeoutMs, resolve, { keepAlive: true })
       this.#wake = () => {
         timer.cancel()
         resolve()

@@ -4,10 +4,10 @@ import { Redis } from 'ioredis'
 import { Cache } from '../cache.js'
 
 const [url = '', namespace = ''] = process.argv.slice(2)
-const cache = new Cache({ redis: new Redis(url), namespace })
+const cache = new Cache({ redis: new Redis(url), namespace, redisTimeout: '5s' })
 const space = cache.space<string>('s', {
   ttl: '1m',
-  leaseTime: 400,
+  leaseTime: '2s',
   load: () => {
     process.send?.('holding')
     return new Promise(() => {})

@@ -46,21 +46,43 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import type { EncodedEntry } from '../entry.js'
-import { FAILED, fill, getOrLease, HIT, release, renew, STALE, STALE_WON, WAIT, WON } from '../redis/scripts.js'
+import type { EncodedEntry } from '../codec/codec.js'
+import type { RedisArgument } from '../redis/client.js'
+import { AT } from '../redis/lua.js'
+import type { Script } from '../redis/script.js'
+import {
+  discard,
+  FAILED,
+  fill,
+  getOrLease,
+  HIT,
+  release,
+  renew,
+  STALE,
+  STALE_WON,
+  WAIT,
+  WON,
+} from '../redis/scripts.js'
+
 import type { Shard, Shards } from '../redis/shards.js'
 import { TurnBatch } from './turn-batch.js'
 
-/** The right to load a key, as long as Redis holds the token for it and no clear has changed the stamp. */
+/** The right to load a key, as long as Redis holds the token for it; and as of when what is read under it counts. */
 export interface Lease {
   readonly token: string
   readonly stamp: string
 }
 
 export type LeaseReply =
-  | { readonly state: 'hit'; readonly stored: string; readonly freshMs: number }
+  | { readonly state: 'hit'; readonly stored: Buffer; readonly freshMs: number; readonly ageMs: number }
   /** Servable for `leftMs` more; with a lease this caller refreshes it. */
-  | { readonly state: 'stale'; readonly stored: string; readonly leftMs: number; readonly lease: Lease | undefined }
+  | {
+      readonly state: 'stale'
+      readonly stored: Buffer
+      readonly leftMs: number
+      readonly ageMs: number
+      readonly lease: Lease | undefined
+    }
   | { readonly state: 'won'; readonly lease: Lease }
   | { readonly state: 'wait'; readonly leaseMs: number }
   | { readonly state: 'failed'; readonly what: string; readonly leftMs: number }
@@ -68,9 +90,20 @@ export type LeaseReply =
 interface Question {
   readonly keys: readonly string[]
   readonly token: string
+  readonly aheadMs: number
 }
 
-type RawReply = [state: number, text: string, ms: number, stamp: string]
+/** What is to be stored, and for how long. */
+export interface Filling {
+  readonly entry: EncodedEntry
+  readonly ttlMs: number
+  readonly graceMs: number
+  readonly loadMs: number
+  readonly meta: string
+  readonly tags: readonly string[]
+}
+
+type RawReply = [state: number, text: Buffer | number, ms: number, ageMs: number, stamp: Buffer]
 
 /** One script holds Redis up for as long as it runs. */
 const MOST_KEYS_AT_ONCE = 200
@@ -100,53 +133,67 @@ export class LoadLease {
     return randomUUID()
   }
 
-  /** Reads `key`, or asks for its lease. What is asked for in one turn of the event loop goes in one round trip a shard. */
-  getOrLease(key: string, token: string): Promise<LeaseReply> {
+  /**
+   * Reads `key`, or asks for its lease: also that of a value that is fresh for no longer than `aheadMs`. What is asked for
+   * in one turn of the event loop goes in one round trip a shard.
+   */
+  getOrLease(key: string, token: string, aheadMs: number): Promise<LeaseReply> {
     const shard = this.#shardOf(key)
     const batch = this.#asked[shard.index] as TurnBatch<Question, LeaseReply>
-    return batch.add({ keys: this.#keys(shard, key), token })
+    return batch.add({ keys: shard.layout.of(this.#space, key), token, aheadMs: Math.ceil(aheadMs) })
   }
 
   async #ask({ redis, layout }: Shard, questions: readonly Question[]): Promise<LeaseReply[]> {
     const replies = (await redis.run(
       getOrLease,
-      [layout.generations(), ...questions.flatMap(question => question.keys)],
-      [this.leaseMs, this.#wakeChannel, this.#space, ...questions.map(question => question.token)],
+      [...layout.control(), ...questions.flatMap(question => question.keys)],
+      [this.leaseMs, this.#wakeChannel, this.#space, ...questions.flatMap(({ token, aheadMs }) => [token, aheadMs])],
+      true,
     )) as RawReply[]
     return replies.map((reply, i) => readReply(reply, (questions[i] as Question).token))
   }
 
-  /** Stores what was loaded under `lease`; false if it was lost meanwhile, to an invalidation, a clear or its end. */
-  async fill(key: string, lease: Lease, entry: EncodedEntry, ttlMs: number, graceMs: number): Promise<boolean> {
-    const times = [Math.ceil(ttlMs), Math.ceil(graceMs)]
-    const args = [this.#message(key), lease.token, entry.kind, entry.body, ...times, this.#space, lease.stamp]
-    const shard = this.#shardOf(key)
-    return (await shard.redis.run(fill, [...this.#keys(shard, key), shard.layout.generations()], args)) === 1
+  /** Stores what was loaded under `lease`; false if it was lost meanwhile, to an invalidation, a clear, a tag or its end. */
+  async fill(key: string, lease: Lease, filling: Filling): Promise<boolean> {
+    const { entry, meta, tags } = filling
+    const times = [filling.ttlMs, filling.graceMs, filling.loadMs].map(Math.ceil)
+    const reply = await this.#run(fill, key, [
+      this.#message(key),
+      lease.token,
+      this.#space,
+      lease.stamp,
+      entry.kind,
+      entry.body,
+      ...times,
+      meta,
+      tags.join(),
+    ])
+    return reply === 1
   }
 
   /** Gives the lease up; with an error, for all who wait and all who ask within the back-off. */
   async release(key: string, token: string, error?: unknown): Promise<void> {
-    const shard = this.#shardOf(key)
-    await shard.redis.run(release, this.#keys(shard, key), [
-      this.#message(key),
-      token,
-      error === undefined ? '' : nameOf(error),
-      this.#backoffMs,
-    ])
+    const what = error === undefined || this.#backoffMs === 0 ? '' : nameOf(error)
+    await this.#run(release, key, [this.#message(key), token, what, this.#backoffMs])
   }
 
   /** Prolongs the lease; false if it is no longer ours. */
   async renew(key: string, token: string): Promise<boolean> {
+    return (await this.#run(renew, key, [token, this.leaseMs])) === 1
+  }
+
+  /** Removes a value that could not be read, unless it was replaced meanwhile. */
+  async discard(key: string, stored: Buffer): Promise<void> {
+    await this.#run(discard, key, [stored.subarray(0, AT.loadMs)])
+  }
+
+  #run(script: Script, key: string, args: readonly RedisArgument[]): Promise<unknown> {
     const { redis, layout } = this.#shardOf(key)
-    return (await redis.run(renew, [layout.lease(this.#space, key)], [token, this.leaseMs])) === 1
+    return redis.run(script, [...layout.control(), ...layout.of(this.#space, key)], args)
   }
 
   #shardOf(key: string): Shard {
     return this.#shards.of(this.#space, key)
-  }
-
-  #keys({ layout }: Shard, key: string): string[] {
-    return [layout.value(this.#space, key), layout.lease(this.#space, key), layout.waiters(this.#space, key)]
   }
 
   #message(key: string): string {
@@ -154,22 +201,22 @@ export class LoadLease {
   }
 }
 
-function readReply(reply: RawReply, token: string): LeaseReply {
-  switch (reply[0]) {
+function readReply([state, text, ms, ageMs, stamp]: RawReply, token: string): LeaseReply {
+  switch (state) {
     case HIT:
-      return { state: 'hit', stored: reply[1], freshMs: reply[2] }
+      return { state: 'hit', stored: text as Buffer, freshMs: ms, ageMs }
     case STALE:
-      return { state: 'stale', stored: reply[1], leftMs: reply[2], lease: undefined }
+      return { state: 'stale', stored: text as Buffer, leftMs: ms, ageMs, lease: undefined }
     case STALE_WON:
-      return { state: 'stale', stored: reply[1], leftMs: reply[2], lease: { token, stamp: reply[3] } }
+      return { state: 'stale', stored: text as Buffer, leftMs: ms, ageMs, lease: { token, stamp: stamp.toString() } }
     case WON:
-      return { state: 'won', lease: { token, stamp: reply[1] } }
+      return { state: 'won', lease: { token, stamp: text.toString() } }
     case WAIT:
-      return { state: 'wait', leaseMs: Number(reply[1]) }
+      return { state: 'wait', leaseMs: Number(text) }
     case FAILED:
-      return { state: 'failed', what: reply[1], leftMs: reply[2] }
+      return { state: 'failed', what: text.toString(), leftMs: ms }
     default:
-      throw new Error(`getOrLease replied ${JSON.stringify(reply)}`)
+      throw new Error(`getOrLease replied with state ${state}`)
   }
 }
 

@@ -1,39 +1,50 @@
 /**
- * The way of one flight past first tier and guard: Redis or the lease, then the loader, then the fill. Each step has its own bound, and each failure of Redis leads on to the loader.
+ * The way of one flight past first tier and guard: Redis or the lease, then the loader, then the fill. Each step has its
+ * own bound, and each failure of Redis leads on to the loader.
  */
 
 import { BreakwaterError, Deadline, isBreakwaterError } from '@breakwater/kernel'
-import { decodeEntry, type EncodedEntry, encodeEntry } from '../entry.js'
-import type { ResolvedPolicy } from '../options.js'
+import type { Codec, DecodedEntry, EncodedEntry } from '../codec/codec.js'
+import type { CacheKey } from '../keys.js'
+import type { Kept } from '../memory/first-tier.js'
+import type { ResolvedPolicy } from '../resolve-options.js'
+import { encodeTags } from '../tags/tag.js'
 import type { Flight } from './flight.js'
-import type { Lease, LoadLease } from './load-lease.js'
-import { ABANDON_FACTOR, gaveUp, type LoadBounds } from './run-load.js'
+import type { Lease, LeaseReply, LoadLease } from './load-lease.js'
+import type { Loaded } from './loading.js'
+import { ABANDON_FACTOR, gaveUp, type LoadBounds, type LoadOwner } from './run-load.js'
 
 /** A waiter looks again after this long, in case its wake-up was lost. */
 const FALLBACK_POLL_MS = 200
+/** One that could be given a stale value looks again after this long: it waits for its soft time-out only. */
+const SOFT_POLL_MS = 25
 
 /** What one call asks for. */
-export interface LoadRequest<V> {
+export interface LoadRequest<V, K extends CacheKey> {
   readonly key: string
+  readonly id: K
   /** Calls the loader, bounded; given the value that has turned stale, if there is one. */
-  load(stale: V | null | undefined): Promise<V | null>
-  readonly policy: ResolvedPolicy
-  /** The value that the first tier holds past its ttl. */
+  load(owner: LoadOwner, stale: V | null | undefined): Promise<Loaded<V>>
+  readonly policy: ResolvedPolicy<V, K>
+  /** The value that the first tier holds past its ttl, or shortly before that. */
   readonly stale: V | null | undefined
+  /** How long before it turns stale a value is to be refreshed; 0 for not before. */
+  readonly aheadMs: number
 }
 
 export interface LoadPathParts<V> extends LoadBounds {
   /** None without Redis. */
   readonly lease: LoadLease | undefined
-  /** Removes an entry that could not be read, given its stored text. */
-  discard(key: string, stored: string): Promise<void>
-  /** Keeps a value in the first tier, fresh for `freshMs` and servable for `staleMs`. */
-  keep(key: string, value: V | null, freshMs: number, staleMs: number, bodyLength: number): void
+  readonly codec: Codec<V>
+  /** Keeps a value in the first tier, unless the flight was fenced. */
+  keep(flight: Flight<V>, key: string, kept: Kept<V>): boolean
   /** While draining, nothing is refreshed. */
   isDraining(): boolean
 }
 
-export class LoadPath<V> {
+type Found = Extract<LeaseReply, { state: 'hit' | 'stale' }>
+
+export class LoadPath<V, K extends CacheKey> {
   readonly #parts: LoadPathParts<V>
 
   constructor(parts: LoadPathParts<V>) {
@@ -41,108 +52,153 @@ export class LoadPath<V> {
   }
 
   /** Settles the flight, and goes on behind it where a refresh is due. Rejects with what the flight failed with. */
-  async run(flight: Flight<V>, request: LoadRequest<V>): Promise<void> {
+  async run(flight: Flight<V>, request: LoadRequest<V, K>): Promise<void> {
     const { lease } = this.#parts
     if (lease === undefined) await this.#load(flight, request, undefined)
     else await this.#readOrLoad(flight, request, lease)
   }
 
-  async #readOrLoad(flight: Flight<V>, request: LoadRequest<V>, lease: LoadLease): Promise<void> {
-    const { stats, clock, hardTimeoutMs } = this.#parts
-    const { key, policy } = request
+  async #readOrLoad(flight: Flight<V>, request: LoadRequest<V, K>, lease: LoadLease): Promise<void> {
+    const { stats, clock, hardTimeoutMs, space, inFlight } = this.#parts
+    const { key } = request
     const deadline = new Deadline(clock, hardTimeoutMs * ABANDON_FACTOR)
     let waited = false
     for (;;) {
-      this.#parts.inFlight.throwIfAborted()
+      inFlight.throwIfAborted()
+      flight.throwIfAbandoned()
       const token = lease.newToken()
       flight.listen()
-      const reply = await lease.getOrLease(key, token).catch(() => undefined)
+      const reply = await lease.getOrLease(key, token, request.aheadMs).catch(() => undefined)
       if (reply === undefined) {
         stats.redisBypassed++
-        // A script that timed out may have won the lease; under a token without its stamp a fill only gives it back.
-        return this.#load(flight, request, { token, stamp: '' })
-      }
-      if (reply.state === 'hit' || reply.state === 'stale') {
-        const entry = decodeEntry<V>(reply.stored)
-        if (entry === undefined) {
-          stats.poisoned++
-          if (reply.state === 'stale' && reply.lease) return this.#load(flight, request, reply.lease)
-          await this.#parts.discard(key, reply.stored).catch(() => {})
-          if (deadline.expired) throw gaveUp(this.#parts.space, deadline)
-          continue
-        }
-        const { value, bodyLength } = entry
-        if (reply.state === 'hit') {
-          stats.redisHits++
-          if (!flight.fenced) {
-            const graceMs = value === null ? 0 : policy.graceMs
-            this.#parts.keep(key, value, reply.freshMs, reply.freshMs + graceMs, bodyLength)
-          }
-          flight.settle({ value, source: value === null ? 'absent' : 'redis' })
-          return
-        }
-        stats.staleHits++
-        if (!flight.fenced) this.#parts.keep(key, value, 0, reply.leftMs, bodyLength)
-        flight.settle({ value, source: 'stale' })
-        if (reply.lease === undefined) return
-        if (this.#parts.isDraining()) return lease.release(key, token).catch(() => {})
-        return this.#load(flight, { ...request, stale: value }, reply.lease)
+        // A script that timed out may have won the lease: it is given back under its token.
+        return this.#load(flight, request, { token, stamp: undefined })
       }
       if (reply.state === 'won') return this.#load(flight, request, reply.lease)
       if (reply.state === 'failed') {
         throw new BreakwaterError(
           'failed',
           'CACHE_LOAD_FAILED_ELSEWHERE',
-          `space "${this.#parts.space}": the last load failed on another instance (${reply.what}); next try in ${reply.leftMs} ms`,
+          `space "${space}": the last load failed on another instance (${reply.what}); next try in ${reply.leftMs} ms`,
           { retryable: true, retryAfterMs: reply.leftMs },
         )
       }
+      if (reply.state !== 'wait') {
+        const entry = await this.#parts.codec.decode(reply.stored)
+        if (entry !== undefined) {
+          if (await this.#found(flight, request, lease, reply, entry)) return
+          await flight.waitForWake(SOFT_POLL_MS)
+          if (flight.settled) return
+          continue
+        }
+        stats.poisoned++
+        if (reply.state === 'stale' && reply.lease) return this.#load(flight, request, reply.lease)
+        await lease.discard(key, reply.stored).catch(() => {})
+      }
+      if (deadline.expired) throw gaveUp(space, deadline)
+      if (reply.state !== 'wait') continue
       if (!waited) stats.waits++
       waited = true
-      if (deadline.expired) throw gaveUp(this.#parts.space, deadline)
       await flight.waitForWake(Math.min(FALLBACK_POLL_MS, Math.max(1, reply.leaseMs), deadline.remainingMs))
     }
   }
 
-  /** Runs the loader, hands its value to the flight, and keeps it unless the key was invalidated meanwhile. */
-  async #load(flight: Flight<V>, request: LoadRequest<V>, held: Lease | undefined): Promise<void> {
-    const { stats, lease, inFlight } = this.#parts
+  /** Hands out what Redis had; resolves with false if the flight is to look again for something fresher. */
+  async #found(
+    flight: Flight<V>,
+    request: LoadRequest<V, K>,
+    lease: LoadLease,
+    reply: Found,
+    entry: DecodedEntry<V>,
+  ): Promise<boolean> {
+    const { stats } = this.#parts
     const { key, policy } = request
-    let value: V | null
+    const { value, weight, tags, loadMs } = entry
+    const kept = { value, weight, tags, loadMs, ageMs: reply.ageMs, alone: false, ahead: policy.ahead }
+    if (reply.state === 'hit') {
+      stats.redisHits++
+      const staleMs = reply.freshMs + (value === null ? 0 : policy.graceMs)
+      this.#parts.keep(flight, key, { ...kept, freshMs: reply.freshMs, staleMs })
+      flight.settle({ value, source: value === null ? 'absent' : 'redis', age: reply.ageMs })
+      return true
+    }
+    this.#parts.keep(flight, key, { ...kept, freshMs: 0, staleMs: reply.leftMs })
+    if (!flight.settled) stats.staleHits++
+    flight.fallBackOn({ value, source: 'stale', age: reply.ageMs }, policy.softTimeoutMs, reply.leftMs)
+    if (reply.lease === undefined) return flight.settled
+    if (this.#parts.isDraining()) {
+      flight.fallBackOn({ value, source: 'stale', age: reply.ageMs }, 0, reply.leftMs)
+      await lease.release(key, reply.lease.token).catch(() => {})
+    } else {
+      await this.#load(flight, { ...request, stale: value }, reply.lease)
+    }
+    return true
+  }
+
+  /** Runs the loader, hands its value to the flight, and keeps it unless the key was invalidated meanwhile. */
+  async #load(
+    flight: Flight<V>,
+    request: LoadRequest<V, K>,
+    held: (Omit<Lease, 'stamp'> & { readonly stamp: string | undefined }) | undefined,
+  ): Promise<void> {
+    const { stats, lease, inFlight, codec } = this.#parts
+    const { key, id, policy } = request
+    let loaded: Loaded<V>
     let entry: EncodedEntry
+    let tags: readonly string[]
     try {
-      value = await this.#underLease(request, held?.token)
-      entry = encodeEntry(value, this.#parts.space)
+      loaded = await this.#underLease(flight, request, held?.token)
+      entry = codec.encode(loaded.value)
+      const { tags: own } = policy
+      const declared = typeof own === 'function' ? own(id, loaded.value) : own
+      tags = declared === undefined ? loaded.tags : encodeTags(declared).concat(loaded.tags)
     } catch (error) {
       stats.loadFailures++
       // The failure is shared through Redis before the flight fails, so that no caller can ask it anew in between.
       if (lease !== undefined && held !== undefined) {
-        // A load that our own end or our own budget cut short says nothing about the key.
-        const ours = inFlight.aborted || (isBreakwaterError(error) && error.kind === 'rejected')
+        // A load that our own end, our own budget or our own callers cut short says nothing about the key.
+        const ours = inFlight.aborted || flight.abandoned || (isBreakwaterError(error) && error.kind === 'rejected')
         await lease.release(key, held.token, ours ? undefined : error).catch(() => {})
       }
       throw error
     }
-    const ttlMs = (value === null ? policy.absentTtlMs : policy.ttlMs) * (1 - policy.jitter * Math.random())
+    const { value, loadMs } = loaded
+    const ttlMs = (loaded.ttlMs ?? (value === null ? policy.absentTtlMs : policy.ttlMs)) * spread(policy.jitter)
     const graceMs = value === null ? 0 : policy.graceMs
     // The callers have waited for the loader, not for Redis.
-    flight.settle({ value, source: value === null ? 'absent' : 'loader' })
-    let kept = true
-    if (lease !== undefined && held !== undefined) {
-      // Without an answer it is not known whether the lease still held: the first tier must not keep the value.
-      kept = await lease.fill(key, held, entry, ttlMs, graceMs).catch(() => false)
+    flight.settle({ value, source: value === null ? 'absent' : 'loader', age: 0 })
+    const kept = { value, weight: entry.weight, tags, loadMs, ageMs: 0, ahead: policy.ahead }
+    const times = { freshMs: ttlMs, staleMs: ttlMs + graceMs }
+    let stored = lease === undefined
+    if (lease !== undefined && held?.stamp !== undefined) {
+      const filling = { ttlMs, graceMs, loadMs: Math.min(loadMs, 999_999), meta: codec.meta(tags), tags }
+      // Without an answer it is not known whether the lease still held.
+      stored = await codec
+        .pack(entry)
+        .then(packed =>
+          lease.fill(key, { token: held.token, stamp: held.stamp as string }, { ...filling, entry: packed }),
+        )
+        .catch(() => false)
+    } else if (lease !== undefined && held !== undefined) {
+      await lease.release(key, held.token).catch(() => {})
+      this.#parts.keep(flight, key, { ...kept, ...times, alone: true })
+      return
     }
-    if (kept && !flight.fenced) this.#parts.keep(key, value, ttlMs, ttlMs + graceMs, entry.body.length)
-    else stats.fenced++
+    if (!stored || !this.#parts.keep(flight, key, { ...kept, ...times, alone: false })) stats.fenced++
   }
 
-  /** Calls the loader, with the lease renewed while it runs. */
-  async #underLease(request: LoadRequest<V>, token: string | undefined): Promise<V | null> {
+  /** Calls the loader, with the lease renewed from when it runs. */
+  async #underLease(flight: Flight<V>, request: LoadRequest<V, K>, token: string | undefined): Promise<Loaded<V>> {
     const { lease } = this.#parts
-    const stopRenewing =
-      lease !== undefined && token !== undefined ? this.#keepRenewing(lease, request.key, token) : undefined
+    let stopRenewing: (() => void) | undefined
+    // Not while it waits for its place: another process may have one free, and must not wait for this one.
+    if (lease !== undefined && token !== undefined) {
+      flight.whenBegun = () => {
+        stopRenewing = this.#keepRenewing(lease, request.key, token)
+      }
+    }
     try {
-      return await request.load(request.stale)
+      return await request.load(flight, request.stale)
     } finally {
       stopRenewing?.()
     }
@@ -165,4 +221,9 @@ export class LoadPath<V> {
       timer.cancel()
     }
   }
+}
+
+/** A factor of 1 or less, so that keys stored together do not turn stale together. */
+function spread(jitter: number): number {
+  return 1 - jitter * Math.random()
 }

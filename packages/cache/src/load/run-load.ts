@@ -14,8 +14,22 @@ export interface LoadBounds extends LoadLog {
   readonly hardTimeoutMs: number
 }
 
-/** Settles as `call` does, unless it is given up (kind `timeout`, code `CACHE_LOAD_ABANDONED`), aborted or refused a place. */
-export function runLoad<T>(bounds: LoadBounds, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Whoever has asked for a load: it is told when that has its place, and tells when nobody waits any more. */
+export interface LoadOwner {
+  readonly whenBegun: (() => void) | undefined
+  readonly abandoned: boolean
+  whenAbandoned(act: (reason: unknown) => void): void
+}
+
+/**
+ * Settles as `call` does, unless it is given up (kind `timeout`, code `CACHE_LOAD_ABANDONED`), aborted, refused a place, or
+ * abandoned by all who own it.
+ */
+export function runLoad<T>(
+  bounds: LoadBounds,
+  owners: readonly LoadOwner[],
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { budget, inFlight } = bounds
   const deadline = new Deadline(bounds.clock, bounds.hardTimeoutMs * ABANDON_FACTOR)
   return inFlight.abortable(controller => {
@@ -25,16 +39,20 @@ export function runLoad<T>(bounds: LoadBounds, call: (signal: AbortSignal) => Pr
       controller.abort(error)
       return error
     }
-    return budget.run(
-      () =>
-        deadline.race(
-          loggedLoad(bounds, () => call(signal)),
-          onExpired,
-          signal,
-        ),
-      deadline,
-      signal,
-    )
+    for (const owner of owners) {
+      owner.whenAbandoned(reason => {
+        if (owners.every(other => other.abandoned)) controller.abort(reason)
+      })
+    }
+    const begin = (): Promise<T> => {
+      for (const owner of owners) owner.whenBegun?.()
+      return deadline.race(
+        loggedLoad(bounds, () => call(signal)),
+        onExpired,
+        signal,
+      )
+    }
+    return budget.run(begin, deadline, signal)
   })
 }
 

@@ -4,9 +4,15 @@ import { type MemoryEntry, MemoryTier } from './memory-tier.js'
 
 const entry = (value: string): MemoryEntry<string> => ({
   value,
+  straightUntil: 1,
   freshUntil: 1,
   staleUntil: 1,
+  storedAt: 0,
+  loadMs: 0,
+  alone: false,
   trust: UNCONDITIONAL,
+  tags: [],
+  tick: 0,
   resolved: undefined,
 })
 

@@ -3,19 +3,30 @@
 import { LRUCache } from 'lru-cache'
 import type { Trust } from '../redis/shards.js'
 
-/** What is kept of a value: when it turns stale on this process's clock, and until when it may still be served. */
+/** What is kept of a value. All instants are of this process's clock. */
 export interface MemoryEntry<V> {
   readonly value: V | null
+  /** Until when a hit needs no second thought: an early refresh, a log that is not heard. Never after `freshUntil`. */
+  straightUntil: number
+  /** When it turns stale, and until when it may be served then. */
   freshUntil: number
-  readonly staleUntil: number
+  staleUntil: number
+  readonly storedAt: number
+  /** How long its load took. */
+  readonly loadMs: number
+  /** Read past a Redis that did not answer: served until `freshUntil` whether the log is heard or not. */
+  readonly alone: boolean
   /** Given by who hears of other instances' invalidations of this key. */
   readonly trust: Trust
+  readonly tags: readonly string[]
+  /** No tag of it was deleted up to this tick of the tags' clock. */
+  tick: number
   /** Made on the first hit and handed to every later one: awaiting it costs half of what a new promise would. */
   resolved: Promise<V | null> | undefined
 }
 
 /** Bytes of an entry beside its value and key: map slot, list links, the entry object. Source: measured on Node 20, rounded up. */
-const ENTRY_OVERHEAD_BYTES = 200
+const ENTRY_OVERHEAD_BYTES = 280
 
 export class MemorySpace<V> {
   readonly entries: LRUCache<string, MemoryEntry<V>>
@@ -31,14 +42,26 @@ export class MemorySpace<V> {
     return this.entries.get(key)
   }
 
-  /** @param bodyLength characters of the value as JSON: what a value weighs is estimated from it. */
-  set(key: string, entry: MemoryEntry<V>, bodyLength: number): void {
-    this.entries.set(key, entry, { size: ENTRY_OVERHEAD_BYTES + 2 * (key.length + bodyLength) })
+  /** @param weight length of the value as serialized: what it takes here is estimated from it. */
+  set(key: string, entry: MemoryEntry<V>, weight: number): void {
+    this.entries.set(key, entry, { size: ENTRY_OVERHEAD_BYTES + 2 * (key.length + weight) })
     this.#tier.makeRoom()
   }
 
   delete(key: string): void {
     this.entries.delete(key)
+  }
+
+  /** Ends the freshness of an entry, or of all under a trust: what is left of its life is its grace. */
+  expire(now: number, which: string | Trust): void {
+    const entries = typeof which === 'string' ? [this.entries.peek(which)] : this.entries.values()
+    for (const entry of entries) {
+      if (entry === undefined || entry.freshUntil <= now) continue
+      if (typeof which !== 'string' && entry.trust !== which) continue
+      entry.staleUntil = now + (entry.staleUntil - entry.freshUntil)
+      entry.straightUntil = now
+      entry.freshUntil = now
+    }
   }
 
   clear(): void {

@@ -32,7 +32,7 @@ const VOLUME = 10
 const UNFIT = /^(LOADING|READONLY|CLUSTERDOWN|MASTERDOWN)\b/
 
 /** An error that Redis itself has answered with, to this one command. */
-function isAnswer(error: unknown): boolean {
+export function isAnswer(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError' && !UNFIT.test(error.message)
 }
 

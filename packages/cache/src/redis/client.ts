@@ -1,8 +1,13 @@
-/** The one way to Redis: every script runs under a deadline and fails at once while the connection is known to be down. */
+/**
+ * The one way to Redis: every script runs under a deadline and fails at once while the connection is known to be down. What
+ * Redis cannot be told goes into the outbox; and nothing is read on a new connection, or with something in the outbox,
+ * before the server was looked at and the outbox told.
+ */
 
-import { createHash } from 'node:crypto'
-import { BreakwaterError, type Clock } from '@breakwater/kernel'
-import { Breaker } from './breaker.js'
+import { BreakwaterError, type Clock, Deadline, isBreakwaterError, type Timer } from '@breakwater/kernel'
+import { Breaker, isAnswer } from './breaker.js'
+import { Outbox, type Tell } from './outbox.js'
+import type { Script } from './script.js'
 
 export type RedisArgument = string | number | Buffer
 
@@ -12,6 +17,10 @@ interface ConnectionLike {
   call(command: string, args: RedisArgument[]): Promise<unknown>
   callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
   disconnect(): void
+  // biome-ignore lint/suspicious/noExplicitAny: the listener's shape depends on the event's name.
+  on(event: string, listener: (...args: any[]) => void): unknown
+  // biome-ignore lint/suspicious/noExplicitAny: see above.
+  off(event: string, listener: (...args: any[]) => void): unknown
 }
 
 /** A connection to one server: an ioredis `Redis`. */
@@ -19,8 +28,6 @@ export interface NodeLike extends ConnectionLike {
   readonly options: { readonly host?: string | undefined; readonly port?: number | undefined }
   subscribe(channel: string): Promise<unknown>
   duplicate(override?: object): NodeLike
-  // biome-ignore lint/suspicious/noExplicitAny: the listener's shape depends on the event's name.
-  on(event: string, listener: (...args: any[]) => void): unknown
 }
 
 /** What the cache needs of a Cluster's client: an ioredis `Cluster`. */
@@ -41,15 +48,52 @@ export function isCluster(client: RedisLike): client is ClusterLike {
   return (client as Partial<ClusterLike>).isCluster === true
 }
 
-/** A Lua script, sent by its digest and in full only when the server does not know it. */
-export class Script {
-  readonly source: string
-  readonly sha: string
-
-  constructor(source: string) {
-    this.source = source
-    this.sha = createHash('sha1').update(source).digest('hex')
+/** Runs a script on any connection, unbounded. Its reply's strings are Buffers if `binary`. */
+export async function evaluate(
+  on: Pick<RedisLike, 'call' | 'callBuffer'>,
+  script: Script,
+  keys: readonly string[],
+  args: readonly RedisArgument[],
+  binary = false,
+): Promise<unknown> {
+  const tail = [keys.length, ...keys, ...args]
+  const send = (command: string, what: string): Promise<unknown> =>
+    binary ? on.callBuffer(command, [what, ...tail]) : on.call(command, [what, ...tail])
+  try {
+    return await send('evalsha', script.sha)
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
+    return send('eval', script.source)
   }
+}
+
+/** Whether Redis acknowledged an invalidation, or will be told as soon as it can be. */
+export type Acknowledgement = 'applied' | 'queued'
+
+/** Something that Redis must be told, sooner or later. */
+export interface Announcement {
+  /** Of what it is one of many: a space. */
+  readonly group: string
+  /** What it is about; the last one about the same is enough. */
+  readonly about: string
+  readonly tell: Tell
+  /** Tells Redis what stays true however late it is told. Default `tell`. */
+  readonly later?: Tell
+  /** Says at least as much as all announcements of the group. */
+  readonly insteadOfAll: Tell
+}
+
+export interface RedisClientOptions {
+  readonly clock: Clock
+  readonly timeoutMs: number
+  /** Entries of the outbox, a space; 0 for no outbox. */
+  readonly outboxSize: number
+  /** How many replicas must have what is told before it counts as acknowledged. */
+  readonly replicas: number
+  /** Returns the connection that `tell` uses, where the client is a Cluster's. */
+  readonly owner: () => Pick<RedisLike, 'call'>
+  /** Looks at the server behind a new connection; see `adopt` in scripts.ts. */
+  readonly adopt: (run: RedisClient['tell']) => Promise<unknown>
 }
 
 /** States of ioredis in which a command would only queue until some reconnect. */
@@ -58,19 +102,31 @@ const DOWN: ReadonlySet<string> = new Set(['reconnecting', 'close', 'end'])
 /** How long a Redis that did not answer is left alone. */
 const BREAKER_RESET_MS = 500
 
+/** How often the outbox is tried when nothing else does. */
+const OUTBOX_RETRY_MS = 250
+
 export class RedisClient {
   readonly raw: RedisLike
+  readonly outbox: Outbox
+  readonly #options: RedisClientOptions
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #breaker = new Breaker({ resetMs: BREAKER_RESET_MS })
   #lastReplyAt = 0
+  /** The server behind the present connection was looked at. */
+  #adopted = false
+  #settling: Promise<void> | undefined
+  #retry: Timer | undefined
+  #disposed = false
   /** Operations that failed, hung past their deadline or were not tried. */
   failures = 0
 
-  constructor(raw: RedisLike, clock: Clock, timeoutMs: number) {
+  constructor(raw: RedisLike, options: RedisClientOptions) {
     this.raw = raw
-    this.#clock = clock
-    this.#timeoutMs = timeoutMs
+    this.#options = options
+    this.#clock = options.clock
+    this.#timeoutMs = options.timeoutMs
+    this.outbox = new Outbox(Math.max(1, options.outboxSize))
   }
 
   get breaker(): 'closed' | 'open' | 'half-open' {
@@ -78,30 +134,118 @@ export class RedisClient {
   }
 
   dispose(): void {
+    this.#disposed = true
+    this.#retry?.cancel()
     this.#breaker.dispose()
   }
 
+  /** The connection was lost: what the next one leads to has to be looked at. */
+  disconnected(): void {
+    this.#adopted = false
+  }
+
+  /** There is a connection again. */
+  connected(): void {
+    if (!this.outbox.isEmpty) void this.#retryNow()
+  }
+
   /**
-   * Runs `script`; its reply is the promise's value.
+   * Runs a script that reads, or stores what was read; its reply is the promise's value, with Buffers for strings if
+   * `binary`.
    *
    * @throws {BreakwaterError} kind `rejected`, code `REDIS_DOWN`, without trying, while the connection is down; kind
    *   `timeout`, code `REDIS_TIMEOUT`, when no reply came in time (the script may still run); kind `rejected`, code
-   *   `REDIS_BREAKER_OPEN`, without trying, for a while after that. The server's own errors
-   *   pass through.
+   *   `REDIS_BREAKER_OPEN`, without trying, for a while after that. The server's own errors pass through.
    */
-  run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    const tail = [keys.length, ...keys, ...args]
-    return this.#bounded(() =>
-      this.raw.call('evalsha', [script.sha, ...tail]).catch((error: unknown) => {
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-        return this.raw.call('eval', [script.source, ...tail])
-      }),
-    )
+  async run(script: Script, keys: readonly string[], args: readonly RedisArgument[], binary = false): Promise<unknown> {
+    if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
+    return this.#bounded(() => evaluate(this.raw, script, keys, args, binary))
+  }
+
+  /** Runs a script that only tells Redis something, whatever is in the outbox. Rejects as `run` does. */
+  readonly tell = async (script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> =>
+    this.#bounded(() => evaluate(this.raw, script, keys, args))
+
+  /**
+   * Tells Redis, or keeps in the outbox what it could not be told.
+   *
+   * @throws what Redis answers to a mistake, such as NOPERM: it would answer the same later. Without an outbox, as `run`.
+   */
+  async announce(announcement: Announcement): Promise<Acknowledgement> {
+    const { group, about, tell, later = tell, insteadOfAll } = announcement
+    try {
+      await (this.#options.replicas === 0 ? tell() : this.#replicated(tell))
+      return 'applied'
+    } catch (error) {
+      if (this.#options.outboxSize === 0 || this.#disposed || isFinal(error)) throw error
+      this.outbox.keep(group, about, later, insteadOfAll)
+      this.#retryLater()
+      return 'queued'
+    }
+  }
+
+  /**
+   * Tells Redis, and waits until its replicas have all that this connection has written.
+   *
+   * @throws {BreakwaterError} kind `timeout`, code `REDIS_NOT_REPLICATED`: it is told, and a failover may still lose it.
+   */
+  async #replicated(tell: Tell): Promise<void> {
+    const { replicas } = this.#options
+    await tell()
+    const reached = Number(await this.#bounded(() => this.#options.owner().call('wait', [replicas, this.#timeoutMs])))
+    if (reached >= replicas) return
+    const message = `an invalidation is on ${reached} of ${replicas} replicas after ${this.#timeoutMs} ms; it is applied, and a failover may lose it`
+    throw new BreakwaterError('timeout', 'REDIS_NOT_REPLICATED', message, { elapsedMs: this.#timeoutMs })
+  }
+
+  /** Looks at the server if it is a new one, and tells it what is in the outbox. Rejects if that cannot be done. */
+  async catchUp(): Promise<void> {
+    if (!this.#adopted || !this.outbox.isEmpty) await this.#settle()
   }
 
   /** Runs a plain command under the same bound. Its reply's strings are Buffers. */
   command(name: string, args: RedisArgument[]): Promise<unknown> {
     return this.#bounded(() => this.raw.callBuffer(name, args))
+  }
+
+  /** Resolves when the server was looked at and the outbox is empty; bounded, also when there is much to tell. */
+  async #settled(): Promise<void> {
+    await new Deadline(this.#clock, this.#timeoutMs * 2).race(this.#settle(), () =>
+      this.#noReply('the outbox was not told'),
+    )
+  }
+
+  #settle(): Promise<void> {
+    this.#settling ??= this.#adoptAndFlush().finally(() => {
+      this.#settling = undefined
+    })
+    return this.#settling
+  }
+
+  async #adoptAndFlush(): Promise<void> {
+    // A breaker that is not closed lets one operation try: this one, and then what is in the outbox.
+    if (!this.#adopted || this.#breaker.state !== 'closed') {
+      this.#adopted = true
+      try {
+        await this.#options.adopt(this.tell)
+      } catch (error) {
+        this.#adopted = false
+        throw error
+      }
+    }
+    await this.outbox.flush()
+  }
+
+  #retryLater(): void {
+    if (this.#retry !== undefined || this.#disposed) return
+    this.#retry = this.#clock.schedule(OUTBOX_RETRY_MS, () => void this.#retryNow())
+  }
+
+  async #retryNow(): Promise<void> {
+    this.#retry?.cancel()
+    this.#retry = undefined
+    await this.#settle().catch(() => {})
+    if (!this.outbox.isEmpty) this.#retryLater()
   }
 
   async #bounded<T>(start: () => Promise<T>): Promise<T> {
@@ -125,14 +269,8 @@ export class RedisClient {
         if (over) return
         // Other operations had no answer either in all that time: the server or the way to it is dead, not this script slow.
         if (this.#lastReplyAt <= sentAt) this.#breaker.trip()
-        reject(
-          new BreakwaterError(
-            'timeout',
-            'REDIS_TIMEOUT',
-            `Redis gave no reply within ${this.#timeoutMs} ms (client status "${this.raw.status}"); the command may still run`,
-            { elapsedMs: this.#timeoutMs },
-          ),
-        )
+        this.#adopted = false
+        reject(this.#noReply('the command may still run'))
       }
       // When this process itself was held up, the reply may lie in the socket: it gets one turn of the loop to be read.
       const timer = this.#clock.schedule(this.#timeoutMs, () => setImmediate(() => setImmediate(giveUp)))
@@ -153,4 +291,15 @@ export class RedisClient {
       )
     })
   }
+
+  #noReply(rest: string): BreakwaterError {
+    const message = `Redis gave no reply within ${this.#timeoutMs} ms (client status "${this.raw.status}"); ${rest}`
+    return new BreakwaterError('timeout', 'REDIS_TIMEOUT', message, { elapsedMs: this.#timeoutMs })
+  }
+}
+
+/** What Redis answers to a mistake; not what it answers for now. */
+function isFinal(error: unknown): boolean {
+  if (isBreakwaterError(error)) return error.code === 'REDIS_NOT_REPLICATED'
+  return isAnswer(error) && !(error as Error).message.startsWith('OOM')
 }

@@ -4,7 +4,7 @@
  * whole client would open one to every node.
  */
 
-import { isCluster, type NodeLike, type RedisLike } from './client.js'
+import { type ClusterLike, isCluster, type NodeLike, type RedisLike } from './client.js'
 
 /** Their first command waits for the connect, whatever the client's settings are, and a silence is bounded by who listens. */
 const PATIENT = {
@@ -26,10 +26,24 @@ const ONE_LIFE = { retryStrategy: () => null }
  */
 export function connectToOwner(raw: RedisLike, slot: number): NodeLike {
   if (!isCluster(raw)) return raw.duplicate({ ...PATIENT, ...ONE_LIFE })
+  return ownerOf(raw, slot).duplicate({
+    ...PATIENT,
+    ...ONE_LIFE,
+    readOnly: false,
+    keyPrefix: raw.options.keyPrefix ?? '',
+  })
+}
+
+/**
+ * Returns the client's own connection to the master that owns `slot`.
+ *
+ * @throws {Error} while no owner is known.
+ */
+export function ownerOf(raw: ClusterLike, slot: number): NodeLike {
   const owner = raw.slots[slot]?.[0]
   const node = raw.nodes().find(({ options }) => `${options.host}:${options.port}` === owner)
   if (node === undefined) throw new Error(`no owner of slot ${slot} is known`)
-  return node.duplicate({ ...PATIENT, ...ONE_LIFE, readOnly: false, keyPrefix: raw.options.keyPrefix ?? '' })
+  return node
 }
 
 /** Opens a connection to any node: what one of them publishes, all of them tell their subscribers. */

@@ -2,28 +2,38 @@
  * Follows the log of invalidations, so that what another instance deletes leaves this one's first tier too.
  *
  * The log is a stream: a follower that was away reads on where it stopped, where pub/sub would have lost what was said
- * meanwhile. Each entry carries a number that its script counted up; a follower that meets any other number than the next
- * one has missed something (the log was trimmed past it, flushed, or rolled back by a failover), forgets all it holds and
- * goes on from there. So does one whose connection failed.
+ * meanwhile. Each entry names the one before it. So a follower knows that it has heard all when the entry it reads names
+ * the last one that it had; any other name means that entries are missing (the log was trimmed past it, flushed, or rolled
+ * back by a failover): it forgets all it holds and goes on from there. What no later entry would show, a log that ran
+ * backwards and is silent, is seen by asking for the last entry's name on each new connection and in each silence.
  *
- * While replies come, an empty one included, the first tier is trusted for `maxLagMs` more. A server that hangs or a
- * socket that is half open gives no reply, and the trust runs out by itself.
+ *   holds e7      ... e7 <- e8 <- e9        reads e8: it names e7. Nothing was missed, nothing is forgotten.
+ *   holds e7      (trimmed)    e9 <- e10    reads e9: it names e8. Missed.
+ *   holds e7      ... e5 <- e6              reads nothing, and the last is e6. Rolled back: missed.
+ *   holds e7      ... e6 <- f7 <- f8        reads f8: it names f7. Rolled back, and longer since: missed.
+ *
+ * The first tier is trusted until `maxLagMs` after the sending of the last request that was answered, with an empty answer
+ * too: the answer holds all that the log held at some time after that. A server that hangs, a socket that is half open and
+ * a process that stood still all end the trust by themselves.
  */
 
 import { type Clock, Deadline } from '@breakwater/kernel'
-import { isCluster, type NodeLike } from './client.js'
+import { evaluate, isCluster, type NodeLike } from './client.js'
 import { closeConnection, connectToOwner } from './connections.js'
-import { logPosition } from './scripts.js'
+import { adopt } from './scripts.js'
 import type { Shard } from './shards.js'
 
 const BATCH = 1_000
 const FIRST_RETRY_MS = 50
-const LAST_RETRY_MS = 2_000
+const LAST_RETRY_MS = 1_000
+
+/** Ends the kind of an entry that takes nothing from a first tier: who does not know it may pass it over. */
+export const ANCILLARY = '?'
 
 export interface LogListener {
-  /** A key was invalidated: `<space>:<key>`. */
-  onInvalidated(message: string): void
-  /** Invalidations may have been missed. */
+  /** An entry of the log: its kind, such as `key`, and whom it is about. */
+  onEntry(kind: string, subject: string): void
+  /** Entries may have been missed. */
   onGap(): void
 }
 
@@ -31,9 +41,14 @@ type StreamReply = [name: Buffer, entries: [id: Buffer, fields: Buffer[]][]][] |
 
 export class InvalidationLog {
   /** Entries taken. */
-  invalidations = 0
+  entries = 0
   /** Times that entries may have been missed. */
   gaps = 0
+  /** Connections opened, the first included. */
+  connections = 0
+  /** How long the last entry took from Redis to here, and the longest; to within a round trip. */
+  lagMs = 0
+  longestLagMs = 0
 
   readonly #shard: Shard
   /** Its own, since a blocking read would hold up all others; a new one after each failure, so that no read of the old one is left in a queue. */
@@ -41,8 +56,10 @@ export class InvalidationLog {
   readonly #clock: Clock
   readonly #maxLagMs: number
   readonly #listener: LogListener
-  #lastId = '0-0'
-  #sequence = 0
+  /** Id of the last entry taken; none before the first connection. */
+  #lastId: string | undefined
+  /** What to add to our clock for the server's, as of the last look. */
+  #serverAheadMs = 0
   #started = false
   #stopped = false
   #wakeFromPause: (() => void) | undefined
@@ -82,18 +99,16 @@ export class InvalidationLog {
     let retryMs = FIRST_RETRY_MS
     while (!this.#stopped) {
       try {
-        const connection = await this.#open()
-        // The first one does not block, so that whoever waits for the following to begin need not wait for a reply to nothing.
-        await this.#read(connection, [])
+        const connection = this.#open()
+        await this.#catchUp(connection)
         for (;;) {
-          await this.#read(connection, ['BLOCK', this.#blockMs])
+          if ((await this.#read(connection, true)) === 0) await this.#catchUp(connection)
           retryMs = FIRST_RETRY_MS
         }
       } catch {
+        // What is held is kept: it is trusted for what is left of its time, and again once nothing was missed.
         if (this.#stopped) return
         closeConnection(this.#connection)
-        // Not trusted at all from here: what the connection would have said next is unknown.
-        this.#gap()
         const { raw } = this.#shard.redis
         if (isCluster(raw)) raw.refreshSlotsCache()
         await this.#pause(retryMs * (0.5 + Math.random() / 2))
@@ -102,38 +117,69 @@ export class InvalidationLog {
     }
   }
 
-  async #open(): Promise<NodeLike> {
-    const { redis, layout, slot } = this.#shard
-    const [id, sequence] = (await redis.run(logPosition, [layout.log(), layout.logSequence()], [])) as [string, string]
-    this.#lastId = id
-    this.#sequence = Number(sequence)
-    if (this.#stopped) throw new Error('stopped')
-    const connection = connectToOwner(redis.raw, slot)
+  #open(): NodeLike {
+    const connection = connectToOwner(this.#shard.redis.raw, this.#shard.slot)
     connection.on('error', () => {})
     this.#connection = connection
+    this.connections++
     return connection
   }
 
-  /** Blocks on the server for a third of the trust, and here for no longer than two thirds: then the socket is taken for dead. */
-  async #read(connection: NodeLike, block: (string | number)[]): Promise<void> {
-    const args = ['COUNT', BATCH, ...block, 'STREAMS', this.#shard.layout.log(), this.#lastId]
-    const reply = (await new Deadline(this.#clock, this.#blockMs * 2).race(
-      connection.callBuffer('xread', args),
-      () => new Error('no reply'),
-    )) as StreamReply
-    if (this.#stopped) throw new Error('stopped')
-    for (const [id, fields] of reply?.[0]?.[1] ?? []) this.#take(id.toString(), fields)
-    this.#shard.trust.until = this.#clock.now() + this.#maxLagMs
-    for (const resolve of this.#onFollowing.splice(0)) resolve()
+  /** Looks where the log ends, and reads up to there. */
+  async #catchUp(connection: NodeLike): Promise<void> {
+    const sentAt = this.#clock.now()
+    const [last, serverMs] = (await this.#bounded(evaluate(connection, adopt, this.#shard.layout.control(), []))) as [
+      string,
+      number,
+    ]
+    this.#serverAheadMs = serverMs - (sentAt + this.#clock.now()) / 2
+    // What was read before there was a place in the log to begin at may have been deleted unheard.
+    if (this.#lastId === undefined) this.#forget()
+    else if (this.#lastId !== last) {
+      if ((await this.#read(connection, false)) > 0) return
+      this.#gap()
+    }
+    this.#lastId = last
+    this.#trust(sentAt)
   }
 
-  #take(id: string, fields: Buffer[]): void {
-    const sequence = Number(fields[1])
-    if (sequence !== this.#sequence + 1) this.#gap()
-    this.invalidations++
-    this.#sequence = sequence
+  /** Takes what has come since, and returns how many entries. Waits for some on the server for a third of the trust. */
+  async #read(connection: NodeLike, block: boolean): Promise<number> {
+    const sentAt = this.#clock.now()
+    const args = [
+      'COUNT',
+      BATCH,
+      ...(block ? ['BLOCK', this.#blockMs] : []),
+      'STREAMS',
+      this.#shard.layout.control()[1],
+    ]
+    const reply = (await this.#bounded(connection.callBuffer('xread', [...args, this.#lastId || '0-0']))) as StreamReply
+    const entries = reply?.[0]?.[1] ?? []
+    for (const [id, fields] of entries) this.#take(id.toString(), fields.map(String))
+    // A full answer may not be all that there was.
+    if (entries.length < BATCH) this.#trust(sentAt)
+    return entries.length
+  }
+
+  /** No longer than two thirds of the trust: then the socket is taken for dead. */
+  async #bounded<T>(reply: Promise<T>): Promise<T> {
+    const settled = await new Deadline(this.#clock, this.#blockMs * 2).race(reply, () => new Error('no reply'))
+    if (this.#stopped) throw new Error('stopped')
+    return settled
+  }
+
+  #take(id: string, [, previous, , kind = '', , subject = '']: string[]): void {
+    if (previous !== this.#lastId) this.#gap()
+    this.entries++
     this.#lastId = id
-    this.#listener.onInvalidated(fields[3]?.toString() ?? '')
+    this.lagMs = Math.max(0, this.#clock.now() + this.#serverAheadMs - Number.parseInt(id, 10))
+    this.longestLagMs = Math.max(this.longestLagMs, this.lagMs)
+    this.#listener.onEntry(kind, subject)
+  }
+
+  #trust(sentAt: number): void {
+    this.#shard.trust.until = sentAt + this.#maxLagMs
+    for (const resolve of this.#onFollowing.splice(0)) resolve()
   }
 
   get #blockMs(): number {
@@ -142,6 +188,10 @@ export class InvalidationLog {
 
   #gap(): void {
     this.gaps++
+    this.#forget()
+  }
+
+  #forget(): void {
     this.#shard.revoke()
     this.#listener.onGap()
   }

@@ -5,7 +5,7 @@ import { CLUSTER_TAGS, Shards } from './shards.js'
 
 it('spread the keys of a Cluster evenly, over slots that lie evenly', () => {
   const client = new Cluster([], { lazyConnect: true })
-  const shards = new Shards(client, 'app', systemClock, 100)
+  const shards = new Shards(client, 'app', { clock: systemClock, timeoutMs: 100, outboxSize: 1, replicas: 0 })
   const counts = new Map<number, number>()
   for (let id = 0; id < 12_000; id++) {
     const { slot } = shards.of('user', String(id))

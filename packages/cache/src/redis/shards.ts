@@ -1,13 +1,14 @@
 /**
  * The parts that the keys of a namespace fall into. A shard is a whole protocol by itself: its values, their leases, its log
- * and its copy of the generations share a hash tag, and every script touches one shard only. A single server, with Sentinels
+ * and its state share a hash tag, and every script touches one shard only. A single server, with Sentinels
  * or without, has one shard. A Cluster has twelve, whose slots lie evenly over all slots, so that the load spreads over its
  * masters and a dead master costs its own shards only: each has its own breaker, and its log its own trust.
  */
 
-import type { Clock } from '@breakwater/kernel'
 import { KeyLayout } from '../keys.js'
-import { isCluster, RedisClient, type RedisLike } from './client.js'
+import { isCluster, RedisClient, type RedisClientOptions, type RedisLike } from './client.js'
+import { ownerOf } from './connections.js'
+import { adopt } from './scripts.js'
 
 /** The one tag of a single server. */
 const SINGLE: readonly Tag[] = [['0', 13_907]]
@@ -66,11 +67,35 @@ export class Shard {
 export class Shards {
   readonly all: readonly Shard[]
 
-  constructor(raw: RedisLike, namespace: string, clock: Clock, timeoutMs: number) {
-    this.all = (isCluster(raw) ? CLUSTER_TAGS : SINGLE).map(
-      ([tag, slot], index) =>
-        new Shard(index, slot, new KeyLayout(namespace, tag), new RedisClient(raw, clock, timeoutMs)),
-    )
+  readonly #raw: RedisLike
+  readonly #onDisconnected = (): void => {
+    for (const { redis } of this.all) redis.disconnected()
+  }
+  readonly #onConnected = (): void => {
+    for (const { redis } of this.all) redis.connected()
+  }
+
+  constructor(raw: RedisLike, namespace: string, options: Omit<RedisClientOptions, 'adopt' | 'owner'>) {
+    this.#raw = raw
+    this.all = (isCluster(raw) ? CLUSTER_TAGS : SINGLE).map(([tag, slot], index) => {
+      const layout = new KeyLayout(namespace, tag)
+      const client = new RedisClient(raw, {
+        ...options,
+        owner: () => (isCluster(raw) ? ownerOf(raw, slot) : raw),
+        adopt: tell => tell(adopt, layout.control(), []),
+      })
+      return new Shard(index, slot, layout, client)
+    })
+    raw.on('close', this.#onDisconnected)
+    raw.on('-node', this.#onDisconnected)
+    raw.on('ready', this.#onConnected)
+  }
+
+  dispose(): void {
+    this.#raw.off('close', this.#onDisconnected)
+    this.#raw.off('-node', this.#onDisconnected)
+    this.#raw.off('ready', this.#onConnected)
+    for (const { redis } of this.all) redis.dispose()
   }
 
   /** The shard of a key; without a key that of the space itself. */

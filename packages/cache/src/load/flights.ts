@@ -1,0 +1,88 @@
+/** The flights of one space: at most one for a key that may be joined, and what the last one failed with. */
+
+import type { Clock } from '@breakwater/kernel'
+import type { CacheKey } from '../keys.js'
+import { Failures } from './failures.js'
+import { Flight } from './flight.js'
+import type { InFlight } from './in-flight.js'
+import type { LoadPath, LoadRequest } from './load-path.js'
+
+export interface FlightsParts<V, K extends CacheKey> {
+  readonly space: string
+  readonly clock: Clock
+  readonly inFlight: InFlight
+  readonly path: LoadPath<V, K>
+  readonly hardTimeoutMs: number
+  readonly backoffMs: number
+  /** Of the tags' clock, now. */
+  tick(): number
+}
+
+export class Flights<V, K extends CacheKey> {
+  readonly #parts: FlightsParts<V, K>
+  readonly #flights = new Map<string, Flight<V>>()
+  readonly failures: Failures
+
+  constructor(parts: FlightsParts<V, K>) {
+    this.#parts = parts
+    this.failures = new Failures(parts.clock, parts.backoffMs)
+  }
+
+  get(key: string): Flight<V> | undefined {
+    return this.#flights.get(key)
+  }
+
+  // One tick from the look into the map to here: no await, or two callers would both start.
+  start(request: LoadRequest<V, K>): Flight<V> {
+    const { clock, inFlight, hardTimeoutMs, space } = this.#parts
+    const { key } = request
+    const flight: Flight<V> = new Flight<V>({
+      clock,
+      hardTimeoutMs,
+      what: `space "${space}"`,
+      tick: this.#parts.tick(),
+      onAbandoned: () => this.#remove(key, flight),
+    })
+    this.#flights.set(key, flight)
+    inFlight.run(this.#fly(flight, request))
+    return flight
+  }
+
+  /** Keeps what is under way for a key from being kept and from being joined. */
+  fence(key: string): void {
+    this.failures.forget(key)
+    const flight = this.#flights.get(key)
+    if (flight === undefined) return
+    flight.fenced = true
+    this.#flights.delete(key)
+    flight.wake()
+  }
+
+  fenceWhere(isIt: (key: string) => boolean): void {
+    for (const key of [...this.failures.keys(), ...this.#flights.keys()]) if (isIt(key)) this.fence(key)
+  }
+
+  wake(key: string): void {
+    this.#flights.get(key)?.wake()
+  }
+
+  wakeAll(): void {
+    for (const flight of this.#flights.values()) flight.wake()
+  }
+
+  async #fly(flight: Flight<V>, request: LoadRequest<V, K>): Promise<void> {
+    try {
+      await this.#parts.path.run(flight, request)
+    } catch (error) {
+      if (!flight.fenced && !flight.abandoned) this.failures.note(request.key, error)
+      flight.fail(error)
+    } finally {
+      this.#remove(request.key, flight)
+    }
+  }
+
+  /** Only its own entry: after an invalidation the map may hold a younger flight. */
+  #remove(key: string, flight: Flight<V>): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key)
+  }
+}

@@ -1,0 +1,111 @@
+/** What is promised of writes and reads while Redis is hung, down or cut off, and when it is back. */
+
+import { eventually, startProxy, startRedis } from '@breakwater/testkit'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { instancesOn } from '../instances.fixture.js'
+
+const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+describe('an invalidation that Redis cannot be told', () => {
+  it('is queued, and told before this instance reads from Redis again', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    let version = 1
+    const cache = instances.make({ redisTimeout: 100 })
+    const space = cache.space<number>('s', { ...MINUTE, load: async () => version })
+    await cache.init()
+    expect(await space.get('k')).toBe(1)
+    server.hang()
+    version = 2
+    expect(await space.delete('k')).toBe('queued')
+    expect(await space.deleteMany(['k', 'l'])).toBe('queued')
+    expect(cache.stats().redis?.outbox).toBe(2)
+    expect(await space.get('k')).toBe(2)
+    version = 3
+    expect(await cache.deleteByTag('t')).toBe('queued')
+    expect(await space.set('m', 7)).toBe('queued')
+    server.resume()
+    // The first that Redis is read for again: by then all is told.
+    await eventually(async () => {
+      await space.get(`probe${Math.random()}`)
+      expect(cache.stats().redis).toMatchObject({ breaker: 'closed', outbox: 0 })
+    })
+    const other = instances.make().space<number>('s', { ...MINUTE, load: async () => version })
+    expect(await other.get('k')).toBe(3)
+    // A value is not kept for later: it may be older than what others have stored meanwhile.
+    expect(await other.get('m')).toBe(3)
+    expect(await space.delete('k')).toBe('applied')
+  })
+
+  it('is told by itself once Redis is back, and reaches other instances', async () => {
+    await using server = await startRedis({ own: true })
+    await using proxy = await startProxy(server)
+    await using instances = instancesOn(server.url)
+    let version = 1
+    const load = async (): Promise<number> => version
+    const client = new Redis(proxy.url(server.url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    client.on('error', () => {})
+    const cut = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '2s' })
+    const far = cut.space<number>('s', { ...MINUTE, load })
+    const near = instances.make()
+    const other = near.space<number>('s', { ...MINUTE, load })
+    await Promise.all([cut.init(), near.init()])
+    expect([await far.get('k'), await other.get('k')]).toEqual([1, 1])
+    proxy.refuse()
+    proxy.cut()
+    version = 2
+    await eventually(async () => expect(await far.delete('k')).toBe('queued'))
+    expect(other.peek('k')).toBe(1)
+    await proxy.heal()
+    await eventually(() => expect(other.peek('k')).toBeUndefined())
+    expect(await other.get('k')).toBe(2)
+    await cut.dispose()
+    client.disconnect()
+  })
+
+  it('clears the space in the place of more keys than the outbox may hold', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    let version = 1
+    const cache = instances.make({ redisTimeout: 100, outbox: 2 })
+    const space = cache.space<number>('s', { ...MINUTE, load: async () => version })
+    await space.getMany(['a', 'b', 'c', 'd'])
+    server.hang()
+    version = 2
+    await space.deleteMany(['a', 'b', 'c'])
+    expect(cache.stats().redis?.outbox).toBe(1)
+    server.resume()
+    await eventually(() => expect(cache.stats().redis?.outbox).toBe(0))
+    const other = instances.make().space<number>('s', { ...MINUTE, load: async () => version })
+    expect(await other.getMany(['a', 'b', 'c', 'd'])).toEqual([2, 2, 2, 2])
+  })
+
+  it('rejects where there is to be no outbox, so that nobody takes it for done', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ redisTimeout: 100, outbox: false })
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await space.get('k')
+    await server.kill()
+    await expect(space.delete('k')).rejects.toMatchObject({ name: 'BreakwaterError' })
+  })
+
+  it('is tried once more when the cache is disposed of', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    let version = 1
+    const leaving = instances.make({ redisTimeout: 100 })
+    const space = leaving.space<number>('s', { ...MINUTE, load: async () => version })
+    await leaving.init()
+    await space.get('k')
+    server.hang()
+    version = 2
+    expect(await space.delete('k')).toBe('queued')
+    server.resume()
+    await leaving.dispose()
+    const other = instances.make().space<number>('s', { ...MINUTE, load: async () => version })
+    expect(await other.get('k')).toBe(2)
+  })
+})
