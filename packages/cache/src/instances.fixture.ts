@@ -1,23 +1,28 @@
-/** Caches as several processes would have them: each with a Redis connection of its own, all in one namespace. */
+/** Caches as several processes would have them: each with a client of its own, all in one namespace. */
 
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
+import { type Cluster, Redis } from 'ioredis'
 import { Cache } from './cache.js'
 import type { CacheOptions } from './options.js'
 
-export interface Instances extends AsyncDisposable {
+export interface Instances<C extends Redis | Cluster = Redis> extends AsyncDisposable {
   readonly namespace: string
   /** A client beside the caches, to look into Redis. */
-  readonly redis: Redis
+  readonly redis: C
   make(options?: Omit<CacheOptions, 'redis' | 'namespace'>): Cache
 }
 
 export function instancesOn(url: string): Instances {
+  return instancesWith(() => new Redis(url, { maxRetriesPerRequest: null }))
+}
+
+/** @param open makes a client. */
+export function instancesWith<C extends Redis | Cluster>(open: () => C): Instances<C> {
   const namespace = `t-${randomUUID()}`
-  const clients: Redis[] = []
+  const clients: C[] = []
   const caches: Cache[] = []
-  const connect = (): Redis => {
-    const client = new Redis(url, { maxRetriesPerRequest: null })
+  const connect = (): C => {
+    const client = open()
     client.on('error', () => {})
     clients.push(client)
     return client

@@ -4,7 +4,7 @@ import type { Cache } from '@breakwater/cache'
 import { BreakwaterError, type StepContext } from '@breakwater/kernel'
 import type { Pool } from '@breakwater/pool'
 import type { BuiltInComponent, Component } from './lifecycle/component.js'
-import { closeRedisClient, type Redis, whenReady } from './redis-client.js'
+import { type AnyRedis, closeRedisClient, whenReady } from './redis-client.js'
 
 export type BuiltInName = 'postgres' | 'redis' | 'cache' | 'guards'
 
@@ -13,7 +13,7 @@ export type BuiltInSettings = Pick<Component, 'startTimeout' | 'stopTimeout' | '
 
 export interface Resources {
   readonly pool: Pool
-  readonly redis: Redis | undefined
+  readonly redis: AnyRedis | undefined
   readonly cache: Cache
   /** Whether the pool was made here, and so is closed here. */
   readonly ownsPool: boolean

@@ -27,7 +27,7 @@ import { type ServeOptions, serverComponent } from './http/serve.js'
 import type { Component, Consumer } from './lifecycle/component.js'
 import type { Health } from './lifecycle/health.js'
 import { Lifecycle } from './lifecycle/lifecycle.js'
-import { createRedisClient, type Redis, type RedisClientOptions } from './redis-client.js'
+import { type AnyRedis, createRedisClient, type RedisClientOptions } from './redis-client.js'
 import { SignalHandler, type SignalOptions } from './signals/signal-handler.js'
 import type { Timeline } from './timeline/recorder.js'
 import type { WorkContext } from './work/in-flight.js'
@@ -38,10 +38,10 @@ export interface DataAccessOptions {
   /** Options of the pool; or a pool, which stays the caller's own and is not ended by `dispose()`. */
   readonly postgres: PoolOptions | Pool
   /**
-   * Options of an ioredis client, with `url`; or a client, which stays the caller's own and is not closed by `dispose()`.
-   * Left out: the cache lives in memory alone.
+   * Options of an ioredis client, with `url`, `cluster` or `sentinels`; or a client, a `Redis` or a `Cluster`, which stays
+   * the caller's own and is not closed by `dispose()`. Left out: the cache lives in memory alone.
    */
-  readonly redis?: RedisClientOptions | Redis
+  readonly redis?: RedisClientOptions | AnyRedis
   /** Options of the cache. `missBudget` is half of the pool's connections, unless given. */
   readonly cache?: Omit<CacheOptions, 'redis'>
   /** Time-outs of the built-in components, and whether the service may run without them. */
@@ -87,7 +87,7 @@ export function createDataAccess(options: DataAccessOptions): DataAccess {
 export class DataAccess {
   readonly pool: Pool
   /** `undefined` when there is no Redis. */
-  readonly redis: Redis | undefined
+  readonly redis: AnyRedis | undefined
   readonly cache: Cache
   readonly #clock: Clock
   readonly #logger: Logger | undefined
@@ -268,6 +268,6 @@ function isPool(given: PoolOptions | Pool): given is Pool {
   return typeof (given as Partial<Pool>).connect === 'function'
 }
 
-function isRedis(given: RedisClientOptions | Redis): given is Redis {
-  return typeof (given as Partial<Redis>).duplicate === 'function'
+function isRedis(given: RedisClientOptions | AnyRedis): given is AnyRedis {
+  return typeof (given as Partial<AnyRedis>).duplicate === 'function'
 }

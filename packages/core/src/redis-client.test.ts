@@ -1,13 +1,20 @@
 /** The client as a cache needs it, on a real server behind a proxy that fails as networks do. */
 
 import { Deadline, type StepContext, systemClock } from '@breakwater/kernel'
-import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
+import { eventually, type FaultProxy, startProxy, startRedis, startRedisCluster } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { closeRedisClient, createRedisClient, type Redis, type RedisClientOptions, whenReady } from './redis-client.js'
+import {
+  type AnyRedis,
+  closeRedisClient,
+  createRedisClient,
+  type Redis,
+  type RedisClientOptions,
+  whenReady,
+} from './redis-client.js'
 
 let proxy: FaultProxy
-let clients: Redis[] = []
+let clients: AnyRedis[] = []
 let lines: string[]
 
 beforeEach(async () => {
@@ -25,7 +32,7 @@ const context = (signal: AbortSignal = new AbortController().signal): StepContex
   deadline: new Deadline(systemClock, 5_000),
 })
 
-function make(options: RedisClientOptions = {}): Redis {
+function make(options: Omit<RedisClientOptions, 'cluster'> = {}): Redis {
   const logger = {
     info: (_: object, message: string) => void lines.push(message),
     warn: (fields: object, message: string) =>
@@ -36,7 +43,7 @@ function make(options: RedisClientOptions = {}): Redis {
   return client
 }
 
-async function connected(options?: RedisClientOptions): Promise<Redis> {
+async function connected(options?: Omit<RedisClientOptions, 'cluster'>): Promise<Redis> {
   const client = make(options)
   await whenReady(client, new AbortController().signal)
   return client
@@ -220,4 +227,53 @@ describe('closeRedisClient', () => {
     expect(client.status).toBe('end')
     await expect(client.get('core-test:any')).rejects.toThrow('closed')
   })
+})
+
+describe('the client of a Cluster', () => {
+  it('connects, answers and closes as that of one server does, also when the Cluster hangs', async () => {
+    await using cluster = await startRedisCluster({ masters: 1, replicas: false })
+    const [server] = cluster.servers
+    const open = async (): Promise<AnyRedis> => {
+      const client = createRedisClient({ cluster: [server?.url ?? ''] })
+      expect(client.status).toBe('wait')
+      await whenReady(client, new AbortController().signal)
+      return client
+    }
+    const first = await open()
+    expect(await first.set('core-test', 'x')).toBe('OK')
+    await closeRedisClient(first, context())
+    expect(first.status).toBe('end')
+
+    const second = await open()
+    await second.get('core-test')
+    server?.hang()
+    const get = second.get('core-test').catch((error: Error) => error)
+    await closeRedisClient(second, context(AbortSignal.abort()))
+    expect(await get).toBeInstanceOf(Error)
+    server?.resume()
+
+    const third = await open()
+    await server?.kill()
+    await eventually(() => third.status === 'reconnecting')
+    await closeRedisClient(third, context())
+  })
+
+  it('is none without a node, or with a url beside it', () => {
+    expect(() => createRedisClient({ cluster: [] })).toThrow('redis.cluster must name a node')
+    expect(() => createRedisClient({ cluster: [6379], url: 'redis://localhost' })).toThrow('goes without redis.url')
+  })
+})
+
+it('the client leaves a master that was made a replica behind its back', async () => {
+  await using server = await startRedis({ own: true })
+  const client = createRedisClient({ url: server.url })
+  clients.push(client)
+  await whenReady(client, new AbortController().signal)
+  await client.replicaof('127.0.0.1', 1)
+  const closed = new Promise(resolve => client.once('close', resolve))
+  await expect(client.set('core-test', 'x')).rejects.toThrow()
+  await closed
+  await eventually(() => client.status === 'ready')
+  await client.replicaof('NO', 'ONE')
+  expect(await client.set('core-test', 'x')).toBe('OK')
 })

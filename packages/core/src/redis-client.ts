@@ -4,18 +4,26 @@
  */
 
 import { BreakwaterError, type Logger, type StepContext } from '@breakwater/kernel'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis'
 import { reasonOf } from './lifecycle/failure.js'
 
+/** What the service gets: a `Cluster` if it has given `cluster`. */
+export type AnyRedis = Redis | Cluster
 export type { Redis } from 'ioredis'
 
 type Settings = Omit<RedisOptions, 'replyMapping'>
 
-/** ioredis's own options; each stands before the default chosen here. The cache reads replies in their RESP2 shapes. */
+/**
+ * ioredis's own options; each stands before the default chosen here. With `sentinels` and `name` the client asks Sentinels
+ * for the master at every connect. The cache reads replies in their RESP2 shapes.
+ */
 export interface RedisClientOptions extends Settings {
-  /** `redis://` or `rediss://` with host, port, user, password and database. */
+  /** `redis://` or `rediss://` with host, port, user, password and database. Not with `cluster`. */
   readonly url?: string | undefined
+  /** Some nodes of a Redis Cluster, from which the client learns the others; all other options are those of each node. */
+  readonly cluster?: readonly ClusterNode[] | undefined
 }
+type ServerOptions = RedisClientOptions & { readonly cluster?: undefined }
 
 /** The longest pause between two attempts to connect: how soon a Redis that came back is noticed. */
 const LONGEST_PAUSE_MS = 1_000
@@ -34,6 +42,20 @@ const DEFAULTS: Settings = {
   disconnectTimeout: 250,
   retryStrategy: attempt => Math.min(50 * 2 ** (attempt - 1), LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2),
   connectionName: 'breakwater',
+  // A master that was made a replica without its connections being cut. Stock goes on asking it for ever.
+  reconnectOnError: error => error.message.startsWith('READONLY'),
+}
+
+/** Like DEFAULTS: nothing waits within the client for a failover to end, and nothing is sent twice. */
+const CLUSTER_DEFAULTS: ClusterOptions = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  // Stock sends what was in flight to a node that is lost to the next one.
+  retryDelayOnFailover: 0,
+  retryDelayOnClusterDown: 0,
+  slotsRefreshInterval: 2_000,
+  slotsRefreshTimeout: 1_000,
+  clusterRetryStrategy: attempt => Number(DEFAULTS.retryStrategy?.(attempt)),
 }
 
 /**
@@ -41,9 +63,37 @@ const DEFAULTS: Settings = {
  * A `blpop` or another command that may wait for longer than 5 s needs `socketTimeout: undefined`.
  * @throws {BreakwaterError} kind `usage`, code `OPTION_INVALID`, for a URL that is none.
  */
-export function createRedisClient({ url, ...options }: RedisClientOptions, logger?: Logger): Redis {
+export function createRedisClient(options: ServerOptions, logger?: Logger): Redis
+export function createRedisClient(options: RedisClientOptions, logger?: Logger): AnyRedis
+export function createRedisClient({ url, cluster, ...options }: RedisClientOptions, logger?: Logger): AnyRedis {
   const settings: Settings = { ...DEFAULTS, ...options }
+  if (cluster !== undefined) return openCluster(cluster, url, settings, logger)
   const client = url === undefined ? new Redis(settings) : new Redis(checkedUrl(url), settings)
+  logConnection(client, logger)
+  forgetSocketTimeout(client)
+  return client
+}
+
+function openCluster(
+  nodes: readonly ClusterNode[],
+  url: string | undefined,
+  { lazyConnect: _, ...redisOptions }: Settings,
+  logger: Logger | undefined,
+): Cluster {
+  if (url !== undefined || nodes.length === 0) {
+    throw new BreakwaterError(
+      'usage',
+      'OPTION_INVALID',
+      'redis.cluster must name a node or more, and goes without redis.url',
+    )
+  }
+  const client = new Cluster([...nodes], { ...CLUSTER_DEFAULTS, redisOptions })
+  logConnection(client, logger)
+  client.on('+node', forgetSocketTimeout)
+  return client
+}
+
+function logConnection(client: AnyRedis, logger: Logger | undefined): void {
   // Without a listener ioredis writes each error to the console.
   let lastReason: string | undefined
   client.on('error', (error: unknown) => {
@@ -56,13 +106,15 @@ export function createRedisClient({ url, ...options }: RedisClientOptions, logge
     if (lastReason !== undefined) logger?.info({ event: 'redis.back' }, 'Redis is back')
     lastReason = undefined
   })
+}
+
+function forgetSocketTimeout(client: Redis): void {
   // 5.11 lets this timer outlive its socket: the next one goes unwatched, and the process is kept alive for it.
   client.on('close', () => {
     const timed = client as unknown as { socketTimeoutTimer: NodeJS.Timeout | undefined }
     clearTimeout(timed.socketTimeoutTimer)
     timed.socketTimeoutTimer = undefined
   })
-  return client
 }
 
 function checkedUrl(url: string): string {
@@ -76,7 +128,7 @@ function checkedUrl(url: string): string {
  * Resolves when the client is connected and the server has loaded its data, connecting it if nobody has.
  * Rejects, once the signal is aborted, with the last error of the connection.
  */
-export function whenReady(client: Redis, signal: AbortSignal): Promise<void> {
+export function whenReady(client: AnyRedis, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     let lastError: unknown
     const onError = (error: unknown): void => {
@@ -107,7 +159,7 @@ export function whenReady(client: Redis, signal: AbortSignal): Promise<void> {
  * Closes the client: what was sent is answered first, unless the signal is aborted. Settles when the socket is gone;
  * rejects with the signal's reason if the server had not answered by then.
  */
-export async function closeRedisClient(client: Redis, { signal }: StepContext): Promise<void> {
+export async function closeRedisClient(client: AnyRedis, { signal }: StepContext): Promise<void> {
   if (client.status === 'end') return
   const ended = new Promise<void>(resolve => client.once('end', resolve))
   const asked = client.status === 'ready' && !signal.aborted
@@ -115,11 +167,15 @@ export async function closeRedisClient(client: Redis, { signal }: StepContext): 
     const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
     await Promise.race([client.quit().catch(() => {}), aborted])
   }
+  const connections = client instanceof Cluster ? client.nodes() : [client]
   // Between two attempts there is no socket whose end could be heard, and ioredis would stay in between for ever.
-  if (client.status === 'reconnecting' || client.status === 'close') client.connect().catch(() => {})
+  if (client instanceof Redis && (client.status === 'reconnecting' || client.status === 'close')) {
+    client.connect().catch(() => {})
+  }
   client.disconnect()
   // disconnect() only says goodbye, which a server that hangs does not answer.
-  client.stream?.destroy()
-  await ended
+  for (const { stream } of connections) stream?.destroy()
+  // A Cluster without a node has nothing whose end it could tell of.
+  if (connections.length > 0) await ended
   if (asked) signal.throwIfAborted()
 }

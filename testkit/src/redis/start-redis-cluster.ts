@@ -1,4 +1,4 @@
-/** Gives a Redis Cluster of three masters and three replicas on this machine, with failover and resharding on demand. */
+/** Gives a Redis Cluster on this machine, with failover and resharding on demand. */
 
 import { freePort } from '../process/port.js'
 import type { RedisServer } from '../server.js'
@@ -6,15 +6,22 @@ import { allOrNone, RedisNode, until } from './redis-node.js'
 import { startRedis } from './start-redis.js'
 import { infoField } from './wire.js'
 
-const MASTERS = 3
 const SLOTS = 16_384
 
 /** Ms until a node that does not answer is taken for dead. Below 2 s, a machine under load loses nodes that are well. */
 const NODE_TIMEOUT_MS = 2_000
 
+export interface ClusterOptions {
+  /** Default 3. */
+  masters?: number
+  /** A replica for each master. Default: true. */
+  replicas?: boolean
+}
+
 /** Starts the servers and resolves when every node knows all others, all slots are owned and every replica has its copy. */
-export async function startRedisCluster(): Promise<RedisCluster> {
-  const cluster = new RedisCluster(await allOrNone(Array.from({ length: 2 * MASTERS }, startNode)))
+export async function startRedisCluster({ masters = 3, replicas = true }: ClusterOptions = {}): Promise<RedisCluster> {
+  const nodes = await allOrNone(Array.from({ length: masters * (replicas ? 2 : 1) }, startNode))
+  const cluster = new RedisCluster(nodes, masters)
   try {
     await cluster.form()
     return cluster
@@ -45,6 +52,8 @@ async function startNode(): Promise<ClusterNode> {
     settings: {
       'cluster-enabled': 'yes',
       'cluster-port': String(busPort),
+      // A node alone would not know where it is.
+      'cluster-announce-ip': '127.0.0.1',
       'cluster-node-timeout': String(NODE_TIMEOUT_MS),
       // A replica may be promoted however long it has been without its master.
       'cluster-replica-validity-factor': '0',
@@ -59,12 +68,15 @@ async function startNode(): Promise<ClusterNode> {
 
 export class RedisCluster implements AsyncDisposable {
   readonly #nodes: readonly ClusterNode[]
+  readonly #masters: number
 
-  constructor(nodes: readonly ClusterNode[]) {
+  /** @param masters how many of the first nodes are masters. */
+  constructor(nodes: readonly ClusterNode[], masters: number) {
     this.#nodes = nodes
+    this.#masters = masters
   }
 
-  /** All servers, the first three masters to begin with. */
+  /** All servers, the masters first to begin with. */
   get servers(): readonly RedisServer[] {
     return this.#nodes.map(node => node.server)
   }
@@ -115,9 +127,10 @@ export class RedisCluster implements AsyncDisposable {
 
   /** Makes a cluster of the servers. */
   async form(): Promise<void> {
-    const masters = this.#nodes.slice(0, MASTERS)
+    const masters = this.#nodes.slice(0, this.#masters)
+    const replicas = this.#nodes.slice(this.#masters)
     const [first] = masters as [ClusterNode, ...ClusterNode[]]
-    const share = Math.ceil(SLOTS / MASTERS)
+    const share = Math.ceil(SLOTS / masters.length)
     for (const [i, master] of masters.entries()) {
       const last = Math.min(SLOTS, (i + 1) * share) - 1
       await master.ask('CLUSTER', 'ADDSLOTSRANGE', i * share, last)
@@ -131,19 +144,18 @@ export class RedisCluster implements AsyncDisposable {
       const info = await node.ask('CLUSTER', 'INFO')
       return infoField(info, 'cluster_known_nodes') === String(this.#nodes.length)
     })
-    for (const [i, master] of masters.entries()) {
-      await this.#nodes[MASTERS + i]?.ask('CLUSTER', 'REPLICATE', await idOf(master))
+    for (const [i, replica] of replicas.entries()) {
+      await replica.ask('CLUSTER', 'REPLICATE', await idOf(masters[i] as ClusterNode))
     }
-    await Promise.all(
-      this.#nodes
-        .slice(MASTERS)
-        .map(replica => until(async () => (await replica.info('replication', 'master_link_status')) === 'up')),
-    )
+    for (const replica of replicas) {
+      await until(async () => (await replica.info('replication', 'master_link_status')) === 'up')
+    }
     await this.#everywhere(async node => {
       const ranges = (await node.ask('CLUSTER', 'SLOTS')) as unknown[][]
       const isOk = infoField(await node.ask('CLUSTER', 'INFO'), 'cluster_state') === 'ok'
       // A range is its ends, then its master and its replica.
-      return isOk && ranges.length === MASTERS && ranges.every(range => range.length === 4)
+      const length = 3 + replicas.length / masters.length
+      return isOk && ranges.length === masters.length && ranges.every(range => range.length === length)
     })
   }
 
