@@ -3,8 +3,8 @@
 import { eventually, type PostgresServer, startPostgres } from '@breakwater/testkit'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished } from 'vitest'
-import { Pool } from '../src/pool.js'
 import type { PoolConfig } from '../src/pool-options.js'
+import { Instance } from './fleet-instance.js'
 
 /** Connections that the server has for a user without privileges: `max_connections` less what it reserves. */
 export const USABLE = 17
@@ -15,6 +15,8 @@ export interface SmallServer {
   readonly server: PostgresServer
   /** Runs a statement as the superuser, over a connection that no limit applies to. */
   query<R extends object>(text: string, values?: unknown[]): Promise<R[]>
+  /** Kills the server, and starts it again. */
+  restart(): Promise<void>
   /** Backends of the plain user. */
   backends(): Promise<number>
   /** The most backends of the plain user at one time, from now on, as often as the server could be asked. */
@@ -57,6 +59,11 @@ export function useSmallServer(settings: Record<string, string> = {}): SmallServ
       return server
     },
     query,
+    async restart() {
+      await server.kill()
+      await server.start()
+      await connect()
+    },
     backends,
     async watch() {
       let most = 0
@@ -85,54 +92,4 @@ export function useInstances(count: number, options: PoolConfig): Instance[] {
     await Promise.all(instances.map(each => each.stop()))
   })
   return instances
-}
-
-/** One instance: a pool, and callers who always want something of it. */
-export class Instance {
-  readonly pool: Pool
-  readonly errors: unknown[] = []
-  answered = 0
-  #callers = 0
-  #wanted = 0
-  #queryMs = 10
-
-  constructor(options: PoolConfig) {
-    this.pool = new Pool({ max: 10, fleet: true, ...options })
-  }
-
-  get share(): number {
-    return this.pool.stats().fleet?.share ?? 0
-  }
-
-  get held(): number {
-    return this.pool.stats().fleet?.held ?? 0
-  }
-
-  /** Sets how many callers ask, one query after the other, each of which takes the server that long. */
-  load(callers: number, queryMs: number = 10): void {
-    this.#wanted = callers
-    this.#queryMs = queryMs
-    while (this.#callers < callers) {
-      this.#callers++
-      void this.#ask()
-    }
-  }
-
-  async #ask(): Promise<void> {
-    while (this.#callers <= this.#wanted) {
-      try {
-        await this.pool.query('select pg_sleep($1)', [this.#queryMs / 1_000])
-        this.answered++
-      } catch (error) {
-        if (this.pool.ending) break
-        this.errors.push(error)
-      }
-    }
-    this.#callers--
-  }
-
-  async stop(): Promise<void> {
-    this.#wanted = 0
-    await this.pool.dispose({ deadline: 200 })
-  }
 }

@@ -2,7 +2,8 @@
 
 import { eventually } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
-import { type Instance, USABLE, useInstances, useSmallServer } from '../../test/fleet-kit.js'
+import type { Instance } from '../../test/fleet-instance.js'
+import { USABLE, useInstances, useSmallServer } from '../../test/fleet-kit.js'
 
 const small = useSmallServer()
 /** Two are kept free, and the test itself is one of the server's other users. */

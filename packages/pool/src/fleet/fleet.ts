@@ -41,7 +41,7 @@
  *   more instances than slots                       who has one keeps it; a new one comes and goes until one is free
  */
 
-import type { Clock, Timer } from '@breakwater/kernel'
+import type { Clock, Deadline, Timer } from '@breakwater/kernel'
 import type { RetireReason } from '../engine/slot.js'
 import type { Member } from './allocate.js'
 import { type Ask, introduce, Ledger, type Sight } from './ledger.js'
@@ -49,7 +49,7 @@ import type { ResolvedFleet } from './options.js'
 import { pause } from './pause.js'
 import { decide, nextLookMs } from './policy.js'
 import { type Reservation, Seat, Seats } from './seats.js'
-import { type FleetEvent, type FleetStats, fleetFull, isFleetFull } from './telling.js'
+import { type FleetEvent, type FleetStats, fleetFull, fleetUnknown, isFleetFull } from './telling.js'
 
 export interface FleetHooks<C> {
   readonly name: string
@@ -71,6 +71,12 @@ export interface FleetHooks<C> {
   emit(event: FleetEvent): void
 }
 
+/** How long a connection waits for its slot. */
+interface Patience {
+  readonly signal: AbortSignal
+  readonly deadline: Deadline
+}
+
 /** A caller who cannot be served has the fleet looked at this soon after the look before, if his is a need that is new. */
 const PRESSED_MS = 50
 /** All connections have been with their users for so long, while others wait: one more comes in without a slot. */
@@ -84,6 +90,8 @@ const UNUSED_MS = 1_000
 /** After the server has refused a connection: no claims for so long, and twice as long after each refusal that follows. */
 const REFUSED_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
+/** After the fleet could not be asked: no claims, and nobody at the door. */
+const FAILED_MS = 1_000
 
 export class Fleet<C extends object> {
   readonly #options: ResolvedFleet
@@ -146,20 +154,21 @@ export class Fleet<C extends object> {
   /**
    * Resolves when a new connection may be used. Rejects if there is no slot for it; it must be closed then.
    * @param signal aborted when it is no longer wanted, and lost.
+   * @param deadline by when to know that there is none.
    */
-  async join(connection: C, signal: AbortSignal): Promise<void> {
+  async join(connection: C, signal: AbortSignal, deadline: Deadline): Promise<void> {
     const ledger = this.#ledger ?? (await this.#meet(connection))
     if (!ledger) return
     const reservation = this.#seats.take()
     try {
       this.#isAtDoor = false
-      this.#seats.seat(connection, await this.#seatOf(connection, ledger, reservation, signal))
+      this.#seats.seat(connection, await this.#seatOf(connection, ledger, reservation, { signal, deadline }))
       this.#pauseMs = REFUSED_MS
     } catch (error) {
       // A statement that the server refused, for whatever reason, must not keep the instance from its one connection.
-      const isFirst = this.#seats.seated === 0 && !isFleetFull(error)
-      if (!isFirst || signal.aborted || !this.#hooks.isUsable(connection)) throw error
+      if (isFleetFull(error) || signal.aborted || !this.#hooks.isUsable(connection)) throw error
       this.#failed(error)
+      if (this.isSeated) throw fleetUnknown(this.#hooks.name, error)
       this.#seats.seat(connection, new Seat(0, undefined))
     } finally {
       if (reservation) this.#letGo(reservation)
@@ -211,9 +220,11 @@ export class Fleet<C extends object> {
     try {
       if (!seat || !this.#ledger) return undefined
       await this.#ledger.release(this.#askerOf(connection), seat.owed.splice(0))
-      if (seat.isLost && !(await this.#regain(connection, seat))) return 'surplus'
       if (this.#isDue && !this.#isLooking) await this.#lookOn(connection)
+      if (seat.isLost && !(await this.#regain(connection, seat))) return 'surplus'
     } catch (error) {
+      // Not with every user from now on: the next look finds it again.
+      if (seat) seat.isLost = false
       this.#failed(error)
     } finally {
       this.attending--
@@ -351,20 +362,20 @@ export class Fleet<C extends object> {
     connection: C,
     ledger: Ledger,
     reservation: Reservation<C> | undefined,
-    signal: AbortSignal,
+    patience: Patience,
   ): Promise<Seat> {
     const giver = reservation && this.#seats.get(reservation.holder)
     const ask = this.#askerOf(connection)
     const { processId, hasSlot } = await ledger.enroll(ask, giver && reservation?.slot, giver?.processId)
     if (hasSlot) return new Seat(processId, reservation?.slot)
     if (reservation) this.#letGo(reservation)
-    const seat = new Seat(processId, await this.#enter(connection, processId, signal))
-    signal.throwIfAborted()
+    const seat = new Seat(processId, await this.#enter(connection, processId, patience))
+    patience.signal.throwIfAborted()
     return seat
   }
 
   /** Resolves with a slot for a connection that has none, when others have given up what they must. */
-  async #enter(connection: C, processId: number, signal: AbortSignal): Promise<number> {
+  async #enter(connection: C, processId: number, { signal, deadline }: Patience): Promise<number> {
     const { clock, name } = this.#hooks
     for (let looks = 1; ; looks++) {
       const sight = await this.#see(connection)
@@ -375,13 +386,13 @@ export class Fleet<C extends object> {
       const own = [...this.#seats.slots, ...(sight.slotsOf.get(processId) ?? [])]
       const [slot] = claim > 0 ? await (this.#ledger as Ledger).claim(ask, 1, view.ceiling, own) : []
       if (slot !== undefined) return slot
-      const mayWait = isWaiting || this.#seats.seated === 0
-      if (!mayWait || looks === PATIENCE) throw fleetFull(name, sight.members.length, view.ceiling)
-      await pause(
-        clock,
-        nextLookMs(sight.members.length, { isWaiting: true, mayGive: false }, this.#hooks.random()),
-        signal,
-      )
+      const mayWait = isWaiting || !this.isSeated
+      const random = this.#hooks.random()
+      const waitMs = nextLookMs(sight.members.length, { isWaiting: true, mayGive: false }, random)
+      if (!mayWait || looks === PATIENCE || deadline.remainingMs < waitMs) {
+        throw fleetFull(name, sight.members.length, view.ceiling)
+      }
+      await pause(clock, waitMs, signal)
     }
   }
 
@@ -451,6 +462,7 @@ export class Fleet<C extends object> {
 
   #failed(error: unknown): void {
     this.#counts.failedLooks++
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#hooks.clock.now() + FAILED_MS)
     if (this.#failures++ === 0) this.#hooks.emit({ type: 'fleet-failed', pool: this.#hooks.name, error })
   }
 

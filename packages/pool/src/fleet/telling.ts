@@ -51,6 +51,12 @@ export function fleetFull(name: string, members: number, ceiling: number): Break
   return new BreakwaterError('rejected', 'POOL_FLEET_FULL', message)
 }
 
+/** As `fleetFull`: nobody knows whether one is free. */
+export function fleetUnknown(name: string, cause: unknown): BreakwaterError {
+  const message = `pool "${name}": its fleet could not be asked for another connection`
+  return new BreakwaterError('rejected', 'POOL_FLEET_FULL', message, { cause })
+}
+
 /** Tells whether a connection was refused because there is no more for it, here or in the server. */
 export function isRefusal(error: unknown): boolean {
   return isFleetFull(error) || isServerFull(error)

@@ -2,7 +2,8 @@
 
 import { type Clock, Deadline } from '@breakwater/kernel'
 import type { Connection } from '../connection/connection.js'
-import { isReady, onDiscard, processIdOf, type QueryResult } from '../driver.js'
+import { settle } from '../connection/restore.js'
+import { onDiscard, processIdOf, type QueryResult } from '../driver.js'
 import type { ResourcePool } from '../engine/resource-pool.js'
 import type { RetireReason } from '../engine/slot.js'
 import { Fleet } from '../fleet/fleet.js'
@@ -98,7 +99,7 @@ export class Capacity {
     const deadline = new Deadline(clock, createTimeoutMs - HEARD_MS)
     for (let delayMs = RETRY_MS.shortest; ; delayMs = Math.min(RETRY_MS.longest, delayMs * 2)) {
       try {
-        return await this.#openIn(fleet, connect, signal)
+        return await this.#openIn(fleet, connect, signal, deadline)
       } catch (error) {
         if (isServerFull(error)) fleet.refused()
         // The pool's first connection: its callers have nothing else to wait for.
@@ -141,6 +142,7 @@ export class Capacity {
     fleet: Fleet<Connection>,
     connect: () => Promise<Connection>,
     signal: AbortSignal,
+    deadline: Deadline,
   ): Promise<Connection> {
     const connection = await connect().catch(error => {
       fleet.closeDoor()
@@ -150,7 +152,7 @@ export class Capacity {
     signal.addEventListener('abort', abandon)
     try {
       signal.throwIfAborted()
-      await fleet.join(connection, signal)
+      await fleet.join(connection, signal, deadline)
       onDiscard(connection.client, () => fleet.dropped(connection))
       return connection
     } catch (error) {
@@ -169,15 +171,17 @@ async function ask(
   text: string,
   clock: Clock,
 ): Promise<readonly Readonly<Record<string, string | null>>[]> {
+  const deadline = new Deadline(clock, ASK_MS)
   const late = (): Error => new Error(`the server did not answer within ${ASK_MS} ms`)
   const answer = new Promise<QueryResult>((resolve, reject) => {
     queryForUpkeep(connection.client, text, (error, result) => (error ? reject(error) : resolve(result as QueryResult)))
   })
   try {
-    const { rows } = await new Deadline(clock, ASK_MS).race(answer, late)
+    const { rows } = await deadline.race(answer, late)
     return rows
   } catch (error) {
-    if (!isReady(connection.client)) connection.abandon()
+    // The server says that it is ready again only after it has said what was wrong.
+    if (!(await settle(connection.client, deadline.remainingMs, clock))) connection.abandon()
     throw error
   }
 }
