@@ -65,6 +65,11 @@ export class RemoteProcess<C extends Calls<C> & Closable> {
     return this.#send(method, args) as ReturnType<C[M]>
   }
 
+  /** Sends a signal to the process: SIGSTOP and SIGCONT freeze it and let it go on, SIGKILL ends it at once. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name)
+  }
+
   /** Ends the process, in order if it can; resolves when it is gone. */
   async end(): Promise<void> {
     const late = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_MS)

@@ -15,6 +15,7 @@ import { Pool } from '@breakwater/pool'
 import { type BuiltInName, type BuiltInSettings, builtInComponents } from './built-in.js'
 import { type ConsumeOptions, consumerComponent } from './consumers/consumer-component.js'
 import { flushOf } from './flush.js'
+import { transactionsSettled } from './guard/transactions-settled.js'
 import {
   checkDrainDelay,
   type DrainDelayOptions,
@@ -106,6 +107,7 @@ export class DataAccess {
     this.cache = new Cache({
       clock,
       missBudget: Math.max(1, Math.floor(this.pool.options.max / 2)),
+      settled: ({ signal }) => transactionsSettled(this.pool, clock, signal),
       ...(logger && { logger }),
       ...(this.redis && { redis: this.redis }),
       ...cache,

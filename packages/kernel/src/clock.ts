@@ -72,3 +72,19 @@ class SystemClock implements Clock {
 
 /** The process's own clock. */
 export const systemClock: Clock = new SystemClock()
+
+/** Resolves `ms` from now; rejects with the signal's reason when that is aborted first. Keeps no process alive. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const onAbort = (): void => {
+      timer.cancel()
+      reject(signal.reason)
+    }
+    const timer = clock.schedule(ms, () => {
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+}

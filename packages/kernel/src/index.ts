@@ -1,4 +1,4 @@
-export { type Clock, systemClock, type Timer } from './clock.js'
+export { type Clock, pause, systemClock, type Timer } from './clock.js'
 export { Deadline, type Duration, parseDuration } from './deadline.js'
 export { BreakwaterError, type BreakwaterErrorOptions, type ErrorKind, Faults, isBreakwaterError } from './errors.js'
 export { type ComponentEvent, Events, type Logger } from './events.js'

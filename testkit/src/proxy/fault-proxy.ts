@@ -32,6 +32,8 @@ export interface FaultProxy extends AsyncDisposable {
   refuse(): void
   /** Resets each connection made from now on once it got `bytes` from the server (all of them, and no more). */
   resetAfter(bytes: number): void
+  /** Leads new connections to another server, as after a failover. */
+  redirect(upstream: Upstream): void
   /** Forwards plainly again, for new connections and for those that were not half-open. */
   heal(): Promise<void>
   /**
@@ -53,7 +55,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
 class TcpFaultProxy implements FaultProxy {
   readonly host = '127.0.0.1'
   readonly port: number
-  readonly #upstream: Upstream
+  #upstream: Upstream
   readonly #conditions: Conditions = { latencyMs: 0, bytesPerSecond: undefined }
   readonly #open = new Set<ProxiedConnection>()
   /** Those whose client has not closed. */
@@ -111,6 +113,10 @@ class TcpFaultProxy implements FaultProxy {
 
   resetAfter(bytes: number): void {
     this.#resetAfter = bytes
+  }
+
+  redirect({ host, port }: Upstream): void {
+    this.#upstream = { host, port }
   }
 
   async heal(): Promise<void> {

@@ -56,7 +56,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { BreakwaterError, type Clock, type Logger } from '@breakwater/kernel'
+import { BreakwaterError, type Clock, type Logger, pause } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
 import { TurnBatch } from '../load/turn-batch.js'
 import { Audit } from './audit.js'
@@ -74,7 +74,6 @@ import { GuardState } from './guard-state.js'
 import { HeardElsewhere } from './heard-elsewhere.js'
 import { isAbove } from './high-water.js'
 import { LocalGuard } from './local-guard.js'
-import { pause } from './pause.js'
 import { Presence, STAY_MS } from './presence.js'
 import { fillFromTable } from './scan.js'
 import { BUILD_LEASE_MS, type Epoch, type Header, SharedBits } from './shared-bits.js'

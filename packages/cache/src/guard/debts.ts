@@ -3,8 +3,7 @@
  * that it is there, so that soon every guard lets every read through; see presence.ts.
  */
 
-import { BreakwaterError, type Clock } from '@breakwater/kernel'
-import { pause } from './pause.js'
+import { BreakwaterError, type Clock, pause } from '@breakwater/kernel'
 
 /** More are not kept: then the filter has to be built anew. */
 const MOST_KEYS = 100_000

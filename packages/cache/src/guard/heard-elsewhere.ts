@@ -1,7 +1,6 @@
 /** Waits until every copy that is believed anywhere has heard of an add. One question for all adds that wait. */
 
-import type { Clock } from '@breakwater/kernel'
-import { pause } from './pause.js'
+import { type Clock, pause } from '@breakwater/kernel'
 import type { SharedBits } from './shared-bits.js'
 
 /** Between two questions; the way to Redis and back comes on top. */

@@ -1,6 +1,6 @@
 /** The guard of a cache without Redis: one process, one filter, which is the truth itself. The same states and the same audit. */
 
-import { BreakwaterError } from '@breakwater/kernel'
+import { BreakwaterError, pause } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
 import { Audit } from './audit.js'
 import { errorRateOf, Filter, type FilterShape, shapeFor } from './filter.js'
@@ -8,7 +8,6 @@ import type { BoundGuard, GuardStats, GuardSurroundings } from './guard.js'
 import { MOST_EXPECTED, type ResolvedGuardOptions } from './guard-options.js'
 import { GuardState } from './guard-state.js'
 import { isAbove } from './high-water.js'
-import { pause } from './pause.js'
 import { fillFromTable } from './scan.js'
 
 const LOOK_MS = 1_000
