@@ -65,7 +65,9 @@ export class SoakFleet implements AsyncDisposable {
       if (states.every(({ guard }) => guard.state === 'ready' && guard.unacknowledged === 0)) return
       this.#abort.throwIfAborted()
       if (performance.now() - startedAt > RECOVERS_WITHIN_MS) {
-        throw new Error(`the guards are ${states.map(({ guard }) => guard.state).join(', ')} after ${RECOVERS_WITHIN_MS} ms`)
+        throw new Error(
+          `the guards are ${states.map(({ guard }) => guard.state).join(', ')} after ${RECOVERS_WITHIN_MS} ms`,
+        )
       }
       await sleep(POLL_MS)
     }

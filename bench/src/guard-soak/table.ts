@@ -42,7 +42,11 @@ export function openItems(postgresUrl: string, redisUrl: string, namespace: stri
 }
 
 /** Calls back for each id from the moment of its COMMIT on; the connection is the caller's own to end. */
-export async function listen(client: pg.Client, onInserted: (id: string) => void, onDeleted: (id: string) => void): Promise<void> {
+export async function listen(
+  client: pg.Client,
+  onInserted: (id: string) => void,
+  onDeleted: (id: string) => void,
+): Promise<void> {
   client.on('notification', ({ payload = '' }) => {
     if (payload.startsWith('-')) onDeleted(payload.slice(1))
     else onInserted(payload)

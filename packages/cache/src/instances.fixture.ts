@@ -10,15 +10,17 @@ export interface Instances<C extends Redis | Cluster = Redis> extends AsyncDispo
   /** A client beside the caches, to look into Redis. */
   readonly redis: C
   make(options?: Omit<CacheOptions, 'redis' | 'namespace'>): Cache
+  /** One without Redis. */
+  makeLocal(options?: Omit<CacheOptions, 'redis'>): Cache
 }
 
-export function instancesOn(url: string): Instances {
-  return instancesWith(() => new Redis(url, { maxRetriesPerRequest: null }))
+/** @param namespace another's, to be instances of the same fleet. */
+export function instancesOn(url: string, namespace?: string): Instances {
+  return instancesWith(() => new Redis(url, { maxRetriesPerRequest: null }), namespace)
 }
 
 /** @param open makes a client. */
-export function instancesWith<C extends Redis | Cluster>(open: () => C): Instances<C> {
-  const namespace = `t-${randomUUID()}`
+export function instancesWith<C extends Redis | Cluster>(open: () => C, namespace = `t-${randomUUID()}`): Instances<C> {
   const clients: C[] = []
   const caches: Cache[] = []
   const connect = (): C => {
@@ -33,6 +35,11 @@ export function instancesWith<C extends Redis | Cluster>(open: () => C): Instanc
     make(options = {}) {
       // Generous, since a test machine may be slow; a test of what is slow sets its own.
       const cache = new Cache({ redisTimeout: '5s', ...options, redis: connect(), namespace })
+      caches.push(cache)
+      return cache
+    },
+    makeLocal(options = {}) {
+      const cache = new Cache(options)
       caches.push(cache)
       return cache
     },

@@ -2,52 +2,9 @@ import { eventually, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
-import { type Instances, instancesOn } from '../instances.fixture.js'
-import type { Space } from '../space.js'
+import { instancesOn } from '../instances.fixture.js'
 import { bloomGuard } from './bloom-guard.js'
-import type { BloomGuardOptions } from './guard-options.js'
-
-/** A table of ids, read by loaders and scans, with what was asked of it. */
-class Table {
-  readonly ids = new Set<number>()
-  loads = 0
-  scans = 0
-
-  constructor(ids: Iterable<number>) {
-    for (const id of ids) this.ids.add(id)
-  }
-
-  readonly load = async (id: number): Promise<{ id: number } | null> => {
-    this.loads++
-    return this.ids.has(id) ? { id } : null
-  };
-
-  *scan(): Iterable<number> {
-    this.scans++
-    yield* this.ids
-  }
-}
-
-interface Guarded {
-  readonly cache: Cache
-  readonly space: Space<{ id: number }, number>
-}
-
-function guarded(cache: Cache, table: Table, options: Partial<BloomGuardOptions> = {}): Guarded {
-  const guard = bloomGuard({ scan: () => table.scan(), expected: 1_000, errorRate: 0.0001, ...options })
-  const space = cache.space<{ id: number }, number>('row', { ttl: '1m', absentTtl: '1m', load: table.load, guard })
-  return { cache, space }
-}
-
-async function ready(instances: Instances, table: Table, options?: Partial<BloomGuardOptions>): Promise<Guarded> {
-  const made = guarded(instances.make(), table, options)
-  await made.cache.initGuards()
-  return made
-}
-
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1)
-const keysOf = (instances: Instances, part: string): Promise<string[]> =>
-  instances.redis.keys(`${instances.namespace}:*:g:row:${part}`)
+import { guarded, keysOf, ready, Table, upTo } from './guarded.fixture.js'
 
 describe('a guard', () => {
   it('keeps reads of what does not exist from the loader, and none of what does', async () => {
