@@ -6,6 +6,8 @@
 import { relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { runBench } from './driver/run-bench.js'
+import { formatGuardTables, formatGuardVerdicts } from './guard/table.js'
+import { formatSoakTable, formatSoakVerdicts, hasSoakFailed } from './guard-soak/report.js'
 import { formatPoolTables, formatPoolVerdicts } from './pool/table.js'
 import { describeError } from './report/describe-error.js'
 import { createProgress } from './report/progress.js'
@@ -15,13 +17,17 @@ import { formatTable, formatVerdicts } from './report/table.js'
 import { findScenario, scenarios } from './scenarios/index.js'
 import type { Scenario } from './scenarios/scenario.js'
 
-/** Takes part only if it is named, since the run without names stays under two minutes. */
+/** Take part only if they are named, since the run without names stays under two minutes. */
 const POOL = {
   name: 'pool',
-  shows: 'pg.Pool, Breakwater and other pools: the price of a lease, queries a second, faults (only if named)',
+  shows: 'pg.Pool, Breakwater and other pools: the price of a lease, queries a second, faults',
 }
+const GUARD = { name: 'guard', shows: 'the guard: checks a second, error rate, filling it from a million rows' }
+const GUARD_SOAK = { name: 'guard-soak', shows: 'the guard under every fault: every answer compared with the table' }
+const ONLY_IF_NAMED = [POOL, GUARD, GUARD_SOAK]
 
-const names = [...scenarios, POOL].map(each => each.name)
+const BY_DEFAULT = scenarios.filter(each => !each.onlyIfNamed)
+const names = [...scenarios, ...ONLY_IF_NAMED].map(each => each.name)
 
 /** Any number will do; a fixed one makes two runs comparable. */
 const DEFAULT_SEED = 135_233
@@ -40,22 +46,34 @@ interface Options {
 
 const program = new Command('bench')
   .description('Compares the load on the database, and the answers, with and without Breakwater.')
-  .argument('[scenario...]', `any of: ${names.join(', ')} (default: all but ${POOL.name})`, addName)
+  .argument(
+    '[scenario...]',
+    `any of: ${names.join(', ')} (default: ${BY_DEFAULT.map(each => each.name).join(', ')})`,
+    addName,
+  )
   .option('--full', 'longer windows and more rounds', false)
   .option('--json <file>', 'also write the results to this file', checkJsonFile)
   .option('--seed <number>', 'decides every random number', parseSeed, DEFAULT_SEED)
-  .addHelpText('after', `\nScenarios:\n${[...scenarios, POOL].map(describeScenario).join('\n')}`)
+  .addHelpText('after', `\nScenarios:\n${[...scenarios, ...ONLY_IF_NAMED].map(describeScenario).join('\n')}`)
   .action((named: readonly string[], options: Options) => main(named, options))
 
 await program.parseAsync()
 
 async function main(named: readonly string[], { full, seed, json }: Options): Promise<void> {
-  const chosen = named.length > 0 ? named.flatMap(name => findScenario(name) ?? []) : scenarios
-  const pool = named.includes(POOL.name)
+  const chosen = named.length > 0 ? named.flatMap(name => findScenario(name) ?? []) : BY_DEFAULT
   const progress = createProgress(process.stderr)
   const signal = abortOnSignals()
   try {
-    const results = await runBench({ scenarios: chosen, pool, full, seed, signal, onStep: step => progress.step(step) })
+    const results = await runBench({
+      scenarios: chosen,
+      pool: named.includes(POOL.name),
+      guard: named.includes(GUARD.name),
+      guardSoak: named.includes(GUARD_SOAK.name),
+      full,
+      seed,
+      signal,
+      onStep: step => progress.step(step),
+    })
     progress.clear()
     print(results)
     writeResults(results, [LATEST, ...(json === undefined ? [] : [json])])
@@ -68,13 +86,15 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
 }
 
 function print(results: Results): void {
-  const { scenarios, pool, seed, seconds, environment } = results
+  const { scenarios, pool, guard, guardSoak, seed, seconds, environment } = results
   const { machine, versions, commit } = environment
   const redis = versions.redis === null ? '' : `, Redis ${versions.redis}`
   const lines = [
     ...(scenarios.length > 0 ? [formatTable(results)] : []),
     ...formatVerdicts(results),
     ...(pool ? [...formatPoolTables(pool), ...formatPoolVerdicts(pool)] : []),
+    ...(guard ? [...formatGuardTables(guard), ...formatGuardVerdicts(guard)] : []),
+    ...(guardSoak ? [formatSoakTable(guardSoak), ...formatSoakVerdicts(guardSoak)] : []),
     `${machine.cores} x ${machine.cpu}, Node ${versions.node}, Postgres ${versions.postgres}${redis}`,
     `seed ${seed}, commit ${commit}, ${seconds.toFixed(0)} s; raw rounds in ${relative(process.cwd(), LATEST)}`,
   ]
@@ -82,7 +102,8 @@ function print(results: Results): void {
 }
 
 /** Ended early, or wrong answers; a number that was not reached is a result like any other. */
-function hasFailed({ scenarios, pool }: Results): boolean {
+function hasFailed({ scenarios, pool, guard, guardSoak }: Results): boolean {
+  if (guard?.failure !== undefined || (guardSoak && hasSoakFailed(guardSoak))) return true
   const parts = [...scenarios, ...(pool ? [{ failure: pool.failure, summary: pool.queries.summary }] : [])]
   return parts.some(({ failure, summary }) => failure !== undefined || summary.some(each => each.wrong > 0))
 }

@@ -6,12 +6,14 @@ export const BASELINE = 'baseline'
 
 const contenders = {
   baseline: async (): Promise<Contender> => (await import('./baseline.js')).baseline,
+  'caching-nulls': async (): Promise<Contender> => (await import('./caching-nulls.js')).cachingNulls,
   breakwater: async (): Promise<Contender> => (await import('./breakwater.js')).breakwater,
 }
 
 export type ContenderName = keyof typeof contenders
 
-export const contenderNames: readonly ContenderName[] = [BASELINE, 'breakwater']
+/** Who takes part where a scenario names nobody. */
+export const USUAL: readonly ContenderName[] = [BASELINE, 'breakwater']
 
 export function importContender(name: ContenderName): Promise<Contender> {
   return contenders[name]()

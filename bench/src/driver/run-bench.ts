@@ -1,8 +1,10 @@
 /** A whole run: the servers, a database for each contender, one scenario after the other, and what was found. */
 
 import { type PostgresServer, startPostgres, startRedis } from '@breakwater/testkit'
-import { contenderNames } from '../contenders/index.js'
+import { USUAL } from '../contenders/index.js'
 import { citiesSnapshot } from '../data/template.js'
+import { runGuard } from '../guard/run-guard.js'
+import { runSoak } from '../guard-soak/run-soak.js'
 import { runPool } from '../pool/run-pool.js'
 import { describeEnvironment } from '../report/environment.js'
 import type { Results } from '../report/results.js'
@@ -13,8 +15,10 @@ import { runScenario } from './run-scenario.js'
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
-  /** Whether pools are compared too, after the scenarios. */
+  /** Whether pools are compared too, after the scenarios; then the guard is measured, then put through its faults. */
   readonly pool: boolean
+  readonly guard: boolean
+  readonly guardSoak: boolean
   /** Longer windows and more of them. */
   readonly full: boolean
   readonly seed: number
@@ -27,13 +31,16 @@ const ROUNDS = { quick: 3, full: 5 }
 
 /** Resolves to the results; rejects with the signal's reason if that was aborted. Nothing that it started is left. */
 export async function runBench(options: BenchOptions): Promise<Results> {
-  const { scenarios, pool, full, seed, signal, onStep } = options
+  const { scenarios, full, seed, signal, onStep } = options
   const started = new Date()
   onStep('starting Postgres (the first time, 135,233 rows are loaded and kept)')
   await using postgres = await startPostgres({ snapshot: citiesSnapshot })
   signal.throwIfAborted()
   const compared = scenarios.length > 0 ? await runScenarios(options, postgres) : { redis: null, found: [] }
-  const poolResults = pool ? await runPool({ full, seed, signal, onStep }, postgres) : undefined
+  const run = { full, seed, signal, onStep }
+  const pool = options.pool ? await runPool(run, postgres) : undefined
+  const guard = options.guard ? await runGuard(run, postgres) : undefined
+  const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
   return {
     startedAt: started.toISOString(),
     seconds: (Date.now() - started.getTime()) / 1_000,
@@ -41,7 +48,9 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     full,
     environment: await describeEnvironment({ postgres: postgres.version, redis: compared.redis }),
     scenarios: compared.found,
-    ...(poolResults && { pool: poolResults }),
+    ...(pool && { pool }),
+    ...(guard && { guard }),
+    ...(guardSoak && { guardSoak }),
   }
 }
 
@@ -57,13 +66,15 @@ async function runScenarios(options: BenchOptions, postgres: PostgresServer): Pr
   await using redis = await startRedis()
   signal.throwIfAborted()
   onStep('copying the rows into a database for each contender')
-  await using entrants = await Entrants.open(postgres, contenderNames)
+  await using entrants = await Entrants.open(postgres, [
+    ...new Set(scenarios.flatMap(each => each.contenders ?? USUAL)),
+  ])
 
   const size = full ? 'full' : 'quick'
   const found: Results['scenarios'][number][] = []
   for (const scenario of scenarios) {
     const result = await runScenario(scenario, {
-      entrants: entrants.all,
+      entrants: entrants.all.filter(each => (scenario.contenders ?? USUAL).includes(each.contender)),
       redisUrl: redis.url,
       rounds: ROUNDS[size],
       measureMs: scenario.measureMs[size],

@@ -28,14 +28,12 @@ export interface SoakCounts {
   readonly deleted: number
   /** Adds that were refused, so that their transaction was rolled back. */
   readonly refused: number
-  /** The longest and the mean time that an add took, in ms. */
-  readonly adds: number
-  readonly addMs: number
-  readonly longestAddMs: number
 }
 
 export interface SoakState {
   readonly counts: SoakCounts
+  /** How long adds took; encoded. */
+  readonly addLatency: string
   readonly guard: GuardStats
   /** Why rows were denied, if any were. */
   readonly evidence: readonly string[]

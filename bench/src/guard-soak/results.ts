@@ -1,5 +1,6 @@
 /** What the soak has found, as it is written to the results file. */
 
+import type { Percentiles } from '../load/latency.js'
 import type { SoakCounts } from './protocol.js'
 
 /** One fault: how long it took until every guard answered again, and for how long any of them let every read through meanwhile. */
@@ -19,6 +20,8 @@ export interface SoakResults {
   readonly faults: readonly SoakFaultResult[]
   readonly counts: SoakCounts
   readonly builds: number
+  /** How long an add took, those included that Redis could not acknowledge. */
+  readonly addMs: Percentiles
   readonly audits: number
   readonly seconds: number
   /** When and where rows were denied, if any were. */

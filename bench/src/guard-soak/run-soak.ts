@@ -33,7 +33,6 @@ export async function runSoak(run: SoakRun, postgres: PostgresServer): Promise<S
   const startedAt = performance.now()
   const size = run.full ? 'full' : 'quick'
   const faults: SoakFaultResult[] = []
-  let totals: Awaited<ReturnType<SoakFleet['totals']>> | undefined
   let failure: string | undefined
   run.onStep('guard-soak: starting a Redis and its replica')
   await using database = await postgres.createDatabase()
@@ -67,7 +66,7 @@ export async function runSoak(run: SoakRun, postgres: PostgresServer): Promise<S
     run.signal.throwIfAborted()
     failure = describeError(error)
   }
-  totals = await fleet.totals()
+  const totals = await fleet.totals()
   const seconds = (performance.now() - startedAt) / 1_000
   return { ...totals, faults, seconds, ...(failure !== undefined && { failure }) }
 }

@@ -1,12 +1,24 @@
 /** The instances of the soak, and what they and those before them have counted. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Latencies, type Percentiles } from '../load/latency.js'
 import { type Program, RemoteProcess } from '../process/remote-process.js'
 import type { SoakAssignment, SoakCalls, SoakCounts, SoakState } from './protocol.js'
 
 const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
 const RECOVERS_WITHIN_MS = 60_000
 const POLL_MS = 100
+/** Until then every guard has looked at Redis. */
+const NOTICED_WITHIN_MS = 1_200
+
+export interface SoakTotals {
+  readonly counts: SoakCounts
+  readonly evidence: readonly string[]
+  readonly builds: number
+  readonly audits: number
+  /** How long adds took. */
+  readonly addMs: Percentiles
+}
 
 interface Place {
   process: RemoteProcess<SoakCalls>
@@ -60,6 +72,7 @@ export class SoakFleet implements AsyncDisposable {
   /** Resolves when all guards are ready; rejects if that takes too long. */
   async recovered(): Promise<void> {
     const startedAt = performance.now()
+    await sleep(NOTICED_WITHIN_MS)
     for (;;) {
       const states = await this.states()
       if (states.every(({ guard }) => guard.state === 'ready' && guard.unacknowledged === 0)) return
@@ -78,13 +91,14 @@ export class SoakFleet implements AsyncDisposable {
     return Promise.all(this.#places.map(({ process }) => process.call('state')))
   }
 
-  async totals(): Promise<{ counts: SoakCounts; evidence: string[]; builds: number; audits: number }> {
+  async totals(): Promise<SoakTotals> {
     const all = [...this.#ended, ...(await this.states())]
     return {
       counts: all.map(({ counts }) => counts).reduce(add),
       evidence: all.flatMap(({ evidence }) => evidence),
       builds: all.reduce((sum, { guard }) => sum + guard.builds, 0),
       audits: all.reduce((sum, { guard }) => sum + guard.audits, 0),
+      addMs: Latencies.merge(all.map(({ addLatency }) => Latencies.decode(addLatency))).percentiles(),
     }
   }
 
@@ -112,6 +126,5 @@ export class SoakFleet implements AsyncDisposable {
 
 function add(a: SoakCounts, b: SoakCounts): SoakCounts {
   const names = Object.keys(a) as (keyof SoakCounts)[]
-  const sums = Object.fromEntries(names.map(name => [name, a[name] + b[name]])) as Record<keyof SoakCounts, number>
-  return { ...sums, longestAddMs: Math.max(a.longestAddMs, b.longestAddMs) }
+  return Object.fromEntries(names.map(name => [name, a[name] + b[name]])) as Record<keyof SoakCounts, number>
 }

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BoundGuard, bloomGuard, type Space } from '@breakwater/cache'
 import pg from 'pg'
+import { Latencies } from '../load/latency.js'
 import { createRandom, type Random } from '../load/random.js'
 import type { SoakAssignment, SoakCounts, SoakState } from './protocol.js'
 import { CHANNEL, type Items, listen, openItems } from './table.js'
@@ -43,6 +44,7 @@ export class SoakInstance {
   #known: Known[] = []
   readonly #gone = new Set<string>()
   readonly #evidence: string[] = []
+  readonly #addLatency = new Latencies()
   #running = false
   #work: Promise<unknown> = Promise.resolve()
   readonly #counts: Counts = {
@@ -56,9 +58,6 @@ export class SoakInstance {
     rolledBack: 0,
     deleted: 0,
     refused: 0,
-    adds: 0,
-    addMs: 0,
-    longestAddMs: 0,
   }
 
   private constructor(assignment: SoakAssignment) {
@@ -99,7 +98,13 @@ export class SoakInstance {
   }
 
   state(): SoakState {
-    return { counts: { ...this.#counts }, guard: this.#guard.stats, evidence: this.#evidence }
+    const { stats } = this.#guard
+    return {
+      counts: { ...this.#counts },
+      addLatency: this.#addLatency.encode(),
+      guard: stats,
+      evidence: this.#evidence,
+    }
   }
 
   rebuild(): Promise<void> {
@@ -198,10 +203,7 @@ export class SoakInstance {
           this.#counts.refused++
           throw error
         }
-        const ms = performance.now() - startedAt
-        this.#counts.adds++
-        this.#counts.addMs += ms
-        this.#counts.longestAddMs = Math.max(this.#counts.longestAddMs, ms)
+        this.#addLatency.record(performance.now() - startedAt)
         await this.#linger()
         await client.query('insert into items values ($1)', [id])
         await client.query('select pg_notify($1, $2)', [CHANNEL, id])

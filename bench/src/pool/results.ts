@@ -2,6 +2,7 @@
 
 import type { Percentiles } from '../load/latency.js'
 import type { Spread } from '../report/spread.js'
+import type { Target } from '../report/target.js'
 import type { PoolContenderName } from './contenders/index.js'
 import type { EndOutcome, FailingOutcome } from './protocol.js'
 
@@ -77,19 +78,6 @@ export interface QuerySummary {
   /** Over all rounds. */
   readonly wrong: number
   readonly errors: number
-}
-
-/** A number to reach, and whether it was. */
-export interface Target {
-  /** What was measured, with its unit or what it is a multiple of. */
-  readonly what: string
-  /** null is never. */
-  readonly measured: number | null
-  /** Of the rounds whose median was measured. */
-  readonly range?: Spread
-  readonly atMost?: number
-  readonly atLeast?: number
-  readonly met: boolean
 }
 
 export interface PoolResults {

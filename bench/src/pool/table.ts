@@ -1,8 +1,9 @@
 /** Writes what a comparison of pools has found: a table for each part, and a line for each number to reach. */
 
 import { formatCount, formatMs, tableOf, withRange } from '../report/format.js'
+import { formatTarget } from '../report/target.js'
 import { PEER } from './contenders/index.js'
-import type { Compared, LeaseSummary, PoolResults, QuerySummary, Target } from './results.js'
+import type { Compared, LeaseSummary, PoolResults, QuerySummary } from './results.js'
 import { faultTable } from './table-of-faults.js'
 
 const LEASE_HEAD = ['acquire and release', 'contender', 'CPU ns', `vs ${PEER}`]
@@ -33,7 +34,7 @@ export function formatPoolVerdicts({ queries, targets, failure }: PoolResults): 
   return [
     ...(failure === undefined ? [] : [`pool: ended early: ${failure}`]),
     ...wrong.map(each => `pool: ${each.contender} gave ${each.wrong} rows that differ from the table`),
-    ...targets.map(formatTarget),
+    ...targets.map(target => formatTarget('pool', target)),
   ]
 }
 
@@ -56,17 +57,6 @@ function queryRow(each: QuerySummary): string[] {
     String(errors),
     String(wrong),
   ]
-}
-
-function formatTarget({ what, measured, range, atMost, atLeast, met }: Target): string {
-  const limit = atMost === undefined ? `${atLeast} or more` : `${atMost} or less`
-  const value = measured === null ? 'never' : range ? withRange(range, formatTargeted) : formatTargeted(measured)
-  return `pool: ${what}: ${value}, ${met ? 'met' : 'NOT met'} (${limit})`
-}
-
-/** With three digits, lest a ratio of 0.998 reads as the 1 that it misses. */
-function formatTargeted(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 3 })
 }
 
 /** The first row of a group carries its name. */

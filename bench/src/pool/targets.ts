@@ -1,7 +1,7 @@
 /** The numbers that Breakwater's pool must reach, each against what was measured of it. */
 
-import type { Spread } from '../report/spread.js'
-import type { Faults, LeaseSummary, QuerySummary, Target } from './results.js'
+import { atLeast, atMost, type Target } from '../report/target.js'
+import type { Faults, LeaseSummary, QuerySummary } from './results.js'
 
 interface Measured {
   readonly leases: readonly LeaseSummary[]
@@ -31,13 +31,4 @@ export function targetsOf({ leases, queries, faults }: Measured): Target[] {
 /** null is never. */
 function later(one: number | null, other: number | null): number | null {
   return one === null || other === null ? null : Math.max(one, other)
-}
-
-function atMost(what: string, limit: number, measured: number | null, range?: Spread): Target {
-  const met = measured !== null && measured <= limit
-  return { what, measured, ...(range && { range }), atMost: limit, met }
-}
-
-function atLeast(what: string, limit: number, measured: number, range: Spread): Target {
-  return { what, measured, range, atLeast: limit, met: measured >= limit }
 }

@@ -2,6 +2,8 @@
 
 import type { ContenderName } from '../contenders/index.js'
 import type { Percentiles } from '../load/latency.js'
+import type { GuardResults } from '../guard/results.js'
+import type { SoakResults } from '../guard-soak/results.js'
 import type { PoolResults } from '../pool/results.js'
 import type { Environment } from './environment.js'
 import type { ScenarioSummary } from './summary.js'
@@ -58,4 +60,8 @@ export interface Results {
   readonly scenarios: readonly (ScenarioResult & { readonly summary: ScenarioSummary })[]
   /** If pools were compared. */
   readonly pool?: PoolResults
+  /** If the guard was measured. */
+  readonly guard?: GuardResults
+  /** If the guard was put through its faults. */
+  readonly guardSoak?: SoakResults
 }

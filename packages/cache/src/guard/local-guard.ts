@@ -54,6 +54,7 @@ export class LocalGuard implements BoundGuard {
     return {
       state: this.state,
       entries,
+      bits: filter?.shape.size ?? 0,
       errorRate: filter === undefined ? 0 : errorRateOf(filter.shape, entries),
       deniedHere: this.#denied,
       deniedShared: 0,

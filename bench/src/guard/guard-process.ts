@@ -1,0 +1,67 @@
+/** The program that is forked to build, fetch and ask a guard. */
+
+import { bloomGuard } from '@breakwater/cache'
+import { createDataAccess, type DataAccess } from '@breakwater/core'
+import { answerCalls } from '../process/answer-calls.js'
+import { BlockMeter } from './block-meter.js'
+import type { FillOutcome, GuardCalls } from './protocol.js'
+import { measureGuard, measureStock } from './rates.js'
+
+const EXPECTED = 1_000_000
+const ERROR_RATE = 0.01
+/** Rows of a page of the scan: what the driver reads of it in one piece. */
+const PAGE = 2_000
+
+let data: DataAccess | undefined
+
+async function* ids({ pool }: DataAccess): AsyncGenerator<string> {
+  let last = '-1'
+  for (;;) {
+    const { rows } = await pool.query<{ id: string }>('select id from guarded where id > $1 order by id limit $2', [
+      last,
+      PAGE,
+    ])
+    for (const { id } of rows) yield id
+    if (rows.length < PAGE) return
+    last = rows.at(-1)?.id ?? last
+  }
+}
+
+async function fill(opened: DataAccess): Promise<FillOutcome> {
+  const { cache } = opened
+  const space = cache.space<null>('row', {
+    ttl: '1m',
+    load: () => null,
+    guard: bloomGuard({ scan: () => ids(opened), expected: EXPECTED, errorRate: ERROR_RATE }),
+  })
+  const meter = new BlockMeter()
+  const startedAt = performance.now()
+  await cache.initGuards()
+  const ms = performance.now() - startedAt
+  const measured = meter.stop()
+  const { entries = 0, builds = 0, bits = 0, errorRate = 0 } = space.guard?.stats ?? {}
+  return { ms, entries, builds, ...measured, bitsPerKey: bits / entries, expectedErrorRate: errorRate }
+}
+
+answerCalls<GuardCalls>({
+  async open({ postgresUrl, redisUrl, namespace }) {
+    data = createDataAccess({
+      postgres: { connectionString: postgresUrl, max: 2, min: 2 },
+      redis: { url: redisUrl },
+      cache: { namespace },
+    })
+    await data.init()
+    // What a first query loads and compiles is no part of a fill.
+    for await (const _ of ids(data)) break
+  },
+  async fill() {
+    if (data === undefined) throw new Error('called before it was opened')
+    return fill(data)
+  },
+  async rates() {
+    return { guard: await measureGuard(), stock: await measureStock() }
+  },
+  async close() {
+    await data?.dispose()
+  },
+})

@@ -1,0 +1,40 @@
+/** What the parent may ask of a process that measures a guard. */
+
+export interface GuardPlace {
+  readonly postgresUrl: string
+  readonly redisUrl: string
+  readonly namespace: string
+}
+
+/** How a filter came to be there. */
+export interface FillOutcome {
+  readonly ms: number
+  readonly entries: number
+  /** Whether this process scanned the table, or fetched what another one had built. */
+  readonly builds: number
+  /** The most that the process held above what it held before, in bytes. */
+  readonly memoryBytes: number
+  /** The longest time for which the event loop did nothing else, in ms. */
+  readonly blockedMs: number
+  readonly bitsPerKey: number
+  /** By the formula for so many keys. */
+  readonly expectedErrorRate: number
+}
+
+/** Operations a second of one core, by CPU time. */
+export interface RateOutcome {
+  readonly absent: number
+  readonly existing: number
+  readonly adds: number
+  /** Part of absent keys that were let through. */
+  readonly errorRate: number
+}
+
+export interface GuardCalls {
+  /** Opens the connections. */
+  open(place: GuardPlace): Promise<void>
+  fill(): Promise<FillOutcome>
+  /** Of a guard in this process alone, and of bloom-filters as it comes. */
+  rates(): Promise<{ readonly guard: RateOutcome; readonly stock: RateOutcome }>
+  close(): Promise<void>
+}
