@@ -1,6 +1,6 @@
 /** What the parent may ask of a process that measures a guard. */
 
-export interface GuardPlace {
+interface GuardPlace {
   readonly postgresUrl: string
   readonly redisUrl: string
   readonly namespace: string

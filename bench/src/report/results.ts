@@ -1,9 +1,9 @@
 /** What a run has found, as it is written to the results file: raw rounds and what they add up to. */
 
 import type { ContenderName } from '../contenders/index.js'
-import type { Percentiles } from '../load/latency.js'
 import type { GuardResults } from '../guard/results.js'
 import type { SoakResults } from '../guard-soak/results.js'
+import type { Percentiles } from '../load/latency.js'
 import type { PoolResults } from '../pool/results.js'
 import type { Environment } from './environment.js'
 import type { ScenarioSummary } from './summary.js'
