@@ -26,7 +26,7 @@ export function atLeast(what: string, limit: number, measured: number, range?: S
 
 /** @param part What it is a number of, as the line begins. */
 export function formatTarget(part: string, { what, measured, range, atMost, atLeast, met }: Target): string {
-  const limit = atMost === undefined ? `${formatTargeted(atLeast ?? 0)} or more` : `${formatTargeted(atMost)} or less`
+  const limit = atMost === undefined ? `${atLeast} or more` : `${atMost} or less`
   const value = measured === null ? 'never' : range ? withRange(range, formatTargeted) : formatTargeted(measured)
   return `${part}: ${what}: ${value}, ${met ? 'met' : 'NOT met'} (${limit})`
 }

@@ -47,7 +47,8 @@
  *    filter is built anew.
  *
  * What is left: a server that a partition keeps apart, and that still takes itself for the master, answers from its own past:
- * `min-replicas-to-write` bounds that. An instance that alone is cut off from Redis while it inserts is waited for, with
+ * `min-replicas-to-write` bounds that. A clock of the server that jumps forward ends leases there that still hold here, for
+ * TRUST_MS. An instance that alone is cut off from Redis while it inserts is waited for, with
  * all guards open, for FORGET_MS; rows that it inserts after that are denied by the others until it is back.
  *
  * Sources: [1] Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 1970. [2] Gray and Cheriton,
@@ -209,6 +210,7 @@ class BloomGuard implements BoundGuard {
 
   async add(id: CacheKey): Promise<void> {
     const key = encodeKey(id)
+    this.#disposed.signal.throwIfAborted()
     this.#start()
     this.#copy?.add(key)
     if (this.#debts.none) {
@@ -287,8 +289,7 @@ class BloomGuard implements BoundGuard {
     const { signal } = this.#disposed
     while (!signal.aborted) {
       await this.#beat().catch(() => {})
-      const isNew = this.#presence.lapsesInMs(this.#clock.now()) === undefined && this.#header !== undefined
-      const ms = isNew ? 0 : this.#state.value === 'ready' ? BEAT_MS : EAGER_BEAT_MS
+      const ms = this.#state.value === 'ready' && this.#isNoted ? BEAT_MS : EAGER_BEAT_MS
       await pause(this.#clock, ms, signal).catch(() => {})
     }
   }
@@ -306,7 +307,9 @@ class BloomGuard implements BoundGuard {
     const until = this.#debts.none ? this.#presence.ask(sentAt) : undefined
     try {
       const header = await this.#shared.beat(until !== undefined, until, STAY_MS)
-      this.#presence.replied(sentAt, this.#clock.now(), header.now)
+      const isOurs = header.state !== 'none' && header.state !== 'foreign'
+      const noted = isOurs ? (until === undefined ? undefined : true) : false
+      this.#presence.replied(sentAt, this.#clock.now(), header.now, noted)
       if (!this.#disposed.signal.aborted) this.#take(header)
     } catch (error) {
       this.#opened('Redis does not answer')
@@ -316,6 +319,8 @@ class BloomGuard implements BoundGuard {
 
   #take(header: Header): void {
     this.#header = header
+    // A copy of another epoch still tells what may exist, but not what does not: the mark above which it holds has moved.
+    if (this.#copy?.epoch.id !== header.epoch?.id) this.#copy?.revoke()
     const isReady = header.state === 'ready' && header.lapsedMs < 0
     if (!isReady)
       this.#opened(header.state === 'ready' ? 'an instance is overdue' : `the shared bits are ${header.state}`)
@@ -328,7 +333,7 @@ class BloomGuard implements BoundGuard {
     const { epoch, state, building, lapsedMs, ageMs, entries } = header
     if (state !== 'ready' || epoch === undefined) return building ? undefined : 'build'
     if (lapsedMs > FORGET_MS && !building) return 'build'
-    if (this.#copy?.epoch.id !== epoch.id || this.#copy.isRevoked) return 'fetch'
+    if (this.#copy === undefined || this.#copy.isRevoked) return 'fetch'
     const isWorn = errorRateOf(epoch.shape, entries) > 2 * this.#options.errorRate
     return (ageMs > this.#options.rebuildEveryMs || isWorn) && !building ? 'build' : undefined
   }
@@ -383,7 +388,7 @@ class BloomGuard implements BoundGuard {
 
   async #build(signal: AbortSignal): Promise<void> {
     const replaced = this.#header?.epoch
-    const epoch = await this.#shared.begin(this.#nextShape(), TRUST_IN_REDIS_MS, FORGET_MS)
+    const epoch = await this.#shared.begin(this.#nextShape(), replaced, TRUST_IN_REDIS_MS, FORGET_MS)
     if (epoch === undefined) return
     const renewing = new AbortController()
     const renewed = this.#keepRenewing(epoch, renewing.signal)
@@ -491,6 +496,10 @@ class BloomGuard implements BoundGuard {
     }
     if (recorded.distrustMs > 0) await pause(this.#clock, recorded.distrustMs, signal)
     if (recorded.copies > 0) await this.#heardElsewhere.of(recorded.sequence)
+  }
+
+  get #isNoted(): boolean {
+    return this.#presence.lapsesInMs(this.#clock.now()) !== undefined
   }
 
   #opensInMs(): number | undefined {

@@ -52,6 +52,7 @@ export class Debts {
 
   /** Takes a key over. Settles as an add does that was not acknowledged. */
   async take(key: string): Promise<void> {
+    this.#signal.throwIfAborted()
     const opensInMs = this.#creditor.opensInMs()
     const isOpen = opensInMs !== undefined && opensInMs <= 0
     const waiting = this.#keys.get(key) ?? []

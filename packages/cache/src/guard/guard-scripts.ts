@@ -188,11 +188,12 @@ return 1`)
 
 /**
  * Opens an epoch, whose chunks are there already: from now on every add goes to it too. KEYS header, build; ARGV epoch, size,
- * hashes, lease ms, ms for which a copy may be believed, ms after which an instance that has lapsed is given up. Replies 1 to
- * the one builder.
+ * hashes, lease ms, ms for which a copy may be believed, ms after which an instance that has lapsed is given up, the
+ * epoch that it is to replace ('' for none). Replies 1 to the one builder.
  */
 export const begin: Script = new Script(`${HEADER}
 if server == '' then return redis.error_reply('READONLY this server is not the master') end
+if ours and header.epoch ~= ARGV[7] then return 0 end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[4]) then return 0 end
 if not ours then
   redis.call('DEL', KEYS[1])

@@ -12,6 +12,8 @@
 export const STAY_MS = 3_000
 
 export class Presence {
+  /** Whether Redis has taken note; it forgets with its header. */
+  #isNoted = false
   #last: { readonly sentAt: number; readonly receivedAt: number; readonly serverNow: number } | undefined
   /** The latest instant of the server's time until which Redis may believe. */
   #until: number | undefined
@@ -24,13 +26,15 @@ export class Presence {
     return until
   }
 
-  replied(sentAt: number, receivedAt: number, serverNow: number): void {
+  /** @param noted whether Redis took note of this instance with this reply; `undefined` if it was not asked to. */
+  replied(sentAt: number, receivedAt: number, serverNow: number, noted: boolean | undefined): void {
     this.#last = { sentAt, receivedAt, serverNow }
+    this.#isNoted = noted ?? this.#isNoted
   }
 
-  /** Ms until Redis certainly believes no more; `undefined` if it was never asked to. */
+  /** Ms until Redis certainly believes no more; `undefined` if it does not know of this instance. */
   lapsesInMs(now: number): number | undefined {
-    if (this.#last === undefined || this.#until === undefined) return undefined
+    if (this.#last === undefined || this.#until === undefined || !this.#isNoted) return undefined
     return this.#until - (this.#last.serverNow + (now - this.#last.receivedAt))
   }
 }

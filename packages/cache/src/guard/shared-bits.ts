@@ -162,13 +162,21 @@ export class SharedBits {
     return filter
   }
 
-  /** Opens a new epoch for this process to fill, or replies `undefined` while another one builds. From now on adds go to it. */
-  async begin(shape: FilterShape, trustMs: number, forgetMs: number): Promise<Epoch | undefined> {
+  /**
+   * Opens a new epoch for this process to fill in the place of `replaced`, or replies `undefined` while another one builds, or
+   * has built. From now on adds go to it.
+   */
+  async begin(
+    shape: FilterShape,
+    replaced: Epoch | undefined,
+    trustMs: number,
+    forgetMs: number,
+  ): Promise<Epoch | undefined> {
     const id = randomBytes(9).toString('base64url')
     for (let index = 0; index < chunkCountOf(shape); index++) {
       await this.#redis.run(scripts.makeChunk, [this.#chunk(id, index)], [chunkLengthOf(shape, index), UNFINISHED_MS])
     }
-    const args = [id, shape.size, shape.hashes, BUILD_LEASE_MS, trustMs, forgetMs]
+    const args = [id, shape.size, shape.hashes, BUILD_LEASE_MS, trustMs, forgetMs, replaced?.id ?? '']
     if ((await this.#redis.run(scripts.begin, [this.#header, this.#build], args)) === 1) return { id, shape }
     await this.remove({ id, shape })
     return undefined
