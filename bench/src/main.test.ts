@@ -128,7 +128,7 @@ describe('an interrupt', SLOW, () => {
     await using redis = await startRedis({ own: true })
     const run = new Run(['penetration'], { DATABASE_URL: testPostgres().url, REDIS_URL: redis.url })
     await run.seen('measuring')
-    expect(await databasesOf(run)).toHaveLength(2)
+    expect(await databasesOf(run)).toHaveLength(3)
     expect(await keysOn(redis.url)).not.toEqual([])
 
     run.child.kill('SIGTERM')

@@ -1,18 +1,21 @@
 /** The program that is forked to build, fetch and ask a guard. */
 
-import { bloomGuard } from '@breakwater/cache'
+import { bloomGuard, type Space } from '@breakwater/cache'
 import { createDataAccess, type DataAccess } from '@breakwater/core'
 import { answerCalls } from '../process/answer-calls.js'
+import { attack } from './attack.js'
 import { BlockMeter } from './block-meter.js'
-import type { FillOutcome, GuardCalls } from './protocol.js'
+import { type FillOutcome, type GuardCalls, STEP } from './protocol.js'
 import { measureGuard, measureStock } from './rates.js'
 
 const EXPECTED = 1_000_000
 const ERROR_RATE = 0.01
 /** Rows of a page of the scan: what the driver reads of it in one piece. */
 const PAGE = 2_000
+const SELECT = 'select id from guarded where id = $1'
 
 let data: DataAccess | undefined
+let space: Space<object, string> | undefined
 
 async function* ids({ pool }: DataAccess): AsyncGenerator<string> {
   let last = '-1'
@@ -29,9 +32,9 @@ async function* ids({ pool }: DataAccess): AsyncGenerator<string> {
 
 async function fill(opened: DataAccess): Promise<FillOutcome> {
   const { cache } = opened
-  const space = cache.space<null>('row', {
+  space = cache.space<object, string>('row', {
     ttl: '1m',
-    load: () => null,
+    load: async id => (await opened.pool.query<object>(SELECT, [id])).rows[0] ?? null,
     guard: bloomGuard({ scan: () => ids(opened), expected: EXPECTED, errorRate: ERROR_RATE }),
   })
   const meter = new BlockMeter()
@@ -57,6 +60,10 @@ answerCalls<GuardCalls>({
   async fill() {
     if (data === undefined) throw new Error('called before it was opened')
     return fill(data)
+  },
+  async attack(durationMs) {
+    if (space === undefined) throw new Error('called before it was filled')
+    return attack({ space, step: STEP, rows: EXPECTED }, durationMs)
   },
   async rates() {
     return { guard: await measureGuard(), stock: await measureStock() }

@@ -1,5 +1,8 @@
 /** What the parent may ask of a process that measures a guard. */
 
+/** The rows' ids are the multiples of it. */
+export const STEP = 7
+
 interface GuardPlace {
   readonly postgresUrl: string
   readonly redisUrl: string
@@ -30,10 +33,25 @@ export interface RateOutcome {
   readonly errorRate: number
 }
 
+/** Requests a second of one process under 64 callers. */
+export interface AttackOutcome {
+  /** For ids that do not exist, each asked for once. */
+  readonly absent: number
+  /** For ids that exist, drawn from all, most of them not cached yet; and from a few that are all in memory. */
+  readonly existing: number
+  readonly warm: number
+  readonly distinct: number
+  /** Queries that the attack has cost the database, a second. */
+  readonly databaseQps: number
+  /** What the process holds after the attack and did not before. */
+  readonly heapGrowthBytes: number
+}
+
 export interface GuardCalls {
   /** Opens the connections. */
   open(place: GuardPlace): Promise<void>
   fill(): Promise<FillOutcome>
+  attack(durationMs: number): Promise<AttackOutcome>
   /** Of a guard in this process alone, and of bloom-filters as it comes. */
   rates(): Promise<{ readonly guard: RateOutcome; readonly stock: RateOutcome }>
   close(): Promise<void>

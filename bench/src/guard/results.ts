@@ -2,7 +2,7 @@
 
 import type { Spread } from '../report/spread.js'
 import type { Target } from '../report/target.js'
-import type { FillOutcome, RateOutcome } from './protocol.js'
+import type { AttackOutcome, FillOutcome, RateOutcome } from './protocol.js'
 
 export interface GuardRound {
   /** From 1. */
@@ -16,6 +16,7 @@ export interface GuardResults {
   /** By the first process, which builds, and by one that comes later and fetches. */
   readonly build: FillOutcome | undefined
   readonly fetch: FillOutcome | undefined
+  readonly attacks: readonly AttackOutcome[]
   readonly summary: {
     readonly absent: Spread
     readonly existing: Spread

@@ -3,12 +3,12 @@
 import { formatCount, formatMs, tableOf, withRange } from '../report/format.js'
 import type { Spread } from '../report/spread.js'
 import { formatTarget } from '../report/target.js'
-import type { FillOutcome } from './protocol.js'
+import type { AttackOutcome, FillOutcome } from './protocol.js'
 import type { GuardResults } from './results.js'
 
 const MEGABYTE = 1024 * 1024
 
-export function formatGuardTables({ summary, build, fetch }: GuardResults): string[] {
+export function formatGuardTables({ summary, build, fetch, attacks }: GuardResults): string[] {
   const { absent, existing, adds, ratio, errorRate } = summary
   const rates = [
     ['checks of absent keys a second', million(absent)],
@@ -26,7 +26,16 @@ export function formatGuardTables({ summary, build, fetch }: GuardResults): stri
     ...(fills.length > 0
       ? [tableOf(['filling it', 's', 'MB above idle', 'longest block ms', 'bits a key'], 1, fills)]
       : []),
+    ...(attacks.length > 0 ? [tableOf(ATTACK_HEAD, 1, attacks.map(attackRow))] : []),
   ]
+}
+
+const ATTACK_HEAD = ['attack', 'absent/s', 'existing/s', 'existing, in memory/s', 'ids', 'DB QPS', 'kept kB']
+
+function attackRow(each: AttackOutcome, index: number): string[] {
+  const { absent, existing, warm, distinct, databaseQps, heapGrowthBytes } = each
+  const rates = [absent, existing, warm, distinct].map(formatCount)
+  return [`round ${index + 1}`, ...rates, formatCount(databaseQps), formatCount(heapGrowthBytes / 1_024)]
 }
 
 export function formatGuardVerdicts({ targets, failure }: GuardResults): string[] {
