@@ -26,11 +26,17 @@ import {
 import { Probes } from './http/probes.js'
 import { type ServeOptions, serverComponent } from './http/serve.js'
 import type { Component, Consumer } from './lifecycle/component.js'
+import type { LifecycleEvent } from './lifecycle/events.js'
 import type { Health } from './lifecycle/health.js'
 import { Lifecycle } from './lifecycle/lifecycle.js'
+import { logPool } from './logs/pool-lines.js'
+import { addCache } from './metrics/cache-samples.js'
+import { LifecycleFigures } from './metrics/lifecycle-figures.js'
+import { addPool, named } from './metrics/pool-samples.js'
+import { type Sample, Samples } from './metrics/sample.js'
 import { type AnyRedis, createRedisClient, type RedisClientOptions } from './redis-client.js'
 import { SignalHandler, type SignalOptions } from './signals/signal-handler.js'
-import type { Timeline } from './timeline/recorder.js'
+import type { Timeline } from './timeline/timeline.js'
 import type { WorkContext } from './work/in-flight.js'
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Pool>[0]>
@@ -93,6 +99,7 @@ export class DataAccess {
   readonly #clock: Clock
   readonly #logger: Logger | undefined
   readonly #lifecycle: Lifecycle
+  readonly #figures = new LifecycleFigures()
   readonly #probes: Probes
   readonly #builtInNames: readonly string[]
   #signals: SignalHandler | undefined
@@ -117,6 +124,8 @@ export class DataAccess {
       delay: (signal, budgetMs) => waitForQuiet(delay, this.#traffic(), clock, budgetMs, signal),
       flush: flushOf(logger, flush),
     })
+    this.#lifecycle.events.subscribe(this.#figures.note)
+    if (logger !== undefined) this.pool.observe(logPool(logger, clock))
     this.#probes = new Probes(this.#lifecycle)
     const owned = { ownsPool: this.pool !== postgres, ownsRedis: this.redis !== redis }
     const builtIn = builtInComponents({ pool: this.pool, redis: this.redis, cache: this.cache, ...owned }, components)
@@ -229,9 +238,23 @@ export class DataAccess {
     return this.dispose()
   }
 
-  /** Returns how each step of the start and of the stop went so far. */
+  /** Returns how each step of the start and of the stop went so far, to be read, printed or drawn. */
   timeline(): Timeline {
     return this.#lifecycle.timeline()
+  }
+
+  /** Calls `listener` with all that the start and the stop report, until the returned function is called. */
+  observe(listener: (event: LifecycleEvent) => void): () => void {
+    return this.#lifecycle.events.subscribe(listener)
+  }
+
+  /** Returns every metric as it is at this moment; `pools` are told of beside the own one. Exporters read this. */
+  metrics({ pools = [] }: { pools?: readonly Pool[] } = {}): readonly Sample[] {
+    const samples = new Samples()
+    for (const [name, pool] of named([this.pool, ...pools])) addPool(samples, name, pool.stats())
+    addCache(samples, this.cache.stats())
+    this.#figures.addTo(samples, this.health, this.#lifecycle.inFlight.foreground.size, this.#clock.now())
+    return samples.all
   }
 
   #traffic(): Traffic {

@@ -5,6 +5,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { withTrace } from '../tracing/trace-context.js'
 import type { InFlight } from '../work/in-flight.js'
 import { pathOf, probeOf, traceIdOf } from './paths.js'
 
@@ -76,7 +77,13 @@ export class HttpIntake {
       })
       pass()
     }
-    this.#inFlight.request(name, () => traceIdOf(request), handle)
+    const { traceparent } = request.headers
+    const trace = typeof traceparent === 'string' ? traceparent : undefined
+    this.#inFlight.request(
+      name,
+      () => traceIdOf(request),
+      over => withTrace(trace, () => handle(over)),
+    )
   }
 
   #keep(socket: Duplex): void {

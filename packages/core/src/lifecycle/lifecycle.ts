@@ -55,7 +55,9 @@ import {
   parseDuration,
   type StepContext,
 } from '@breakwater/kernel'
-import { Recorder, type Timeline } from '../timeline/recorder.js'
+import { bootSteps } from '../timeline/boot.js'
+import { Recorder } from '../timeline/recorder.js'
+import { Timeline } from '../timeline/timeline.js'
 import { InFlight } from '../work/in-flight.js'
 import type { BuiltInComponent } from './component.js'
 import type { Leftovers, LifecycleEvent } from './events.js'
@@ -175,7 +177,7 @@ export class Lifecycle {
 
   /** Returns how every step went so far. */
   timeline(): Timeline {
-    return this.#surroundings.recorder.timeline()
+    return new Timeline(bootSteps(this.#clock), this.#surroundings.recorder.steps(), this.#plan?.needs)
   }
 
   /** Returns how the whole and every component is at this moment. */

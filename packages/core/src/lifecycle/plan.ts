@@ -11,6 +11,8 @@ export interface Plan {
   readonly startLevels: readonly (readonly Part[])[]
   /** First to last stopped; the parts of one level stop in parallel. */
   readonly stopLevels: readonly (readonly Part[])[]
+  /** By component, what it depends on. */
+  readonly needs: Needs
 }
 
 /** A component as it was added. */
@@ -64,6 +66,7 @@ export function planOf(entries: readonly Entry[]): Plan {
     parts: [...parts.values()],
     startLevels: levelsOf(needs).map(toParts),
     stopLevels: levelsOf(stopNeeds).reverse().map(toParts),
+    needs,
   }
 }
 

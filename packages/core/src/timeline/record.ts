@@ -14,6 +14,8 @@ export type HookPhase =
 
 export type StepPhase =
   | HookPhase
+  /** Before anything of this package ran: `process` and `imports`. */
+  | 'boot'
   /** A wait of the stop: `drain-delay`, `in-flight`, `background`. */
   | 'wait'
   /** What was logged, measured and traced is sent off, as the last thing. */

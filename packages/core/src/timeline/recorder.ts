@@ -3,11 +3,6 @@
 import type { Clock } from '@breakwater/kernel'
 import type { EndStep, StepPhase, TimelineStep } from './record.js'
 
-export interface Timeline {
-  /** In the order in which they began. */
-  readonly steps: readonly TimelineStep[]
-}
-
 /** A step under way or over. */
 interface OpenStep {
   readonly name: string
@@ -37,10 +32,10 @@ export class Recorder {
     return this.#begin(this.#steps, name, phase)
   }
 
-  /** Returns a copy of what is known now. */
-  timeline(): Timeline {
+  /** Returns a copy of what is known now, in the order in which it began. */
+  steps(): TimelineStep[] {
     const now = this.#clock.now()
-    return { steps: this.#steps.map(step => recordOf(step, now)) }
+    return this.#steps.map(step => recordOf(step, now))
   }
 
   #begin(among: OpenStep[], name: string, phase: StepPhase): BegunStep {
