@@ -4,10 +4,13 @@ import type { Durations } from '@breakwater/kernel'
 import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
 import type { FleetEvent, FleetStats } from './fleet/telling.js'
 import type { QueryDuration, ServerAddress } from './queries/query-log.js'
+import type { SizedEvent, SizingStats } from './sizing/capacity.js'
 
 export type PoolEvent =
   | ResourcePoolEvent
   | FleetEvent
+  /** The pool has a size of its own finding, the first or another one; with the option `sizing` alone. */
+  | SizedEvent
   /** A connection was lost, `inUse` or idle; nobody has to do anything about it. */
   | {
       readonly type: 'connection-lost'
@@ -43,6 +46,8 @@ export interface PoolStats extends ResourcePoolStats {
   readonly server: ServerAddress
   /** With the option `fleet` alone. */
   readonly fleet?: FleetStats | undefined
+  /** With the option `sizing` alone. */
+  readonly sizing?: SizingStats | undefined
 }
 
 /** One duration as it is counted, for those who keep histograms of their own. */

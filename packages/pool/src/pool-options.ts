@@ -5,6 +5,7 @@ import type { PoolConfig as DriverPoolConfig } from './driver.js'
 import type { ResourcePoolOptions } from './engine/options.js'
 import { type FleetOptions, resolveFleet } from './fleet/options.js'
 import type { CapacityOptions } from './sizing/capacity.js'
+import { resolveSizing, type SizingOptions } from './sizing/options.js'
 
 /** pg's own options, the client's among them, and what this pool adds. */
 export interface PoolConfig extends DriverPoolConfig {
@@ -47,6 +48,12 @@ export interface PoolConfig extends DriverPoolConfig {
    * no table, and costs the server a few short queries a second. See docs/pool.md. Default false.
    */
   fleet?: FleetOptions | boolean | undefined
+  /**
+   * Has the pool find its own size, at most `max`: from a load that is known (`sizePool` says how), or, with `'auto'`, from
+   * the load that it sees: up within a second, down slowly, and no further than makes anything faster. It starts with `min`.
+   * `max` is then 100 by default.
+   */
+  sizing?: SizingOptions | undefined
   /** Default: the process's own. */
   clock?: Clock | undefined
 }
@@ -83,6 +90,8 @@ export interface ResolvedPoolOptions {
 }
 
 const DEFAULT_MAX = 10
+/** As many as a server of default settings has. */
+const SIZED_MAX = 100
 const DEFAULT_IDLE_MS = 10_000
 export const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
 /** Before the first probe; Node then sends one a second, ten times. The system's own default is two hours. */
@@ -105,7 +114,8 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     return value
   }
   // Half a connection is a whole one to pg-pool, too; and a min above max it takes for max.
-  const max = Math.ceil(number('max', 1, number('poolSize', 1, DEFAULT_MAX)))
+  const sizing = resolveSizing(faults, options.sizing)
+  const max = Math.ceil(number('max', 1, number('poolSize', 1, sizing ? SIZED_MAX : DEFAULT_MAX)))
   const min = Math.min(max, Math.ceil(number('min', 0, 0)))
   const idleTimeout =
     options.idleTimeoutMillis === undefined ? DEFAULT_IDLE_MS : number('idleTimeoutMillis', 0, Infinity)
@@ -137,7 +147,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   return {
     onQueryError,
     clock,
-    capacity: { max, min, createTimeoutMs: createTimeout, fleet },
+    capacity: { max, min, createTimeoutMs: createTimeout, fleet, sizing },
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },

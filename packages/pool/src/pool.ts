@@ -20,6 +20,7 @@ import {
   type QueryResultRow,
   type Submittable,
 } from './driver.js'
+import type { Size } from './engine/options.js'
 import type { AcquireOptions, StopOptions } from './engine/waits.js'
 import { ENDED, ENDED_TWICE, FUNCTION_AS_QUERY, inDriverWords, stopped, usage } from './pool-errors.js'
 import type { PoolDuration, PoolEvent, PoolStats } from './pool-events.js'
@@ -58,6 +59,7 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
       this.options.keepAlive = true
       this.options.keepAliveInitialDelayMillis ??= KEEP_ALIVE_MS
     }
+    if (resolved.capacity.sizing) this.options.max = resolved.capacity.max
     const clients = new Clients(this, resolved)
     // Not enumerable: whoever prints a pool wants to see pg's part of it.
     Object.defineProperty(this, '_breakwater', { value: { clients, endCalled: false } satisfies State })
@@ -175,6 +177,16 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
     } catch (error) {
       throw inDriverWords(error)
     }
+  }
+
+  /**
+   * Changes `max` and `min`, `max` also where applications look for it, in `options`. Growing serves those who wait at once;
+   * when shrinking, idle connections go first, others as they are released. A `sizing` or a `fleet` may still allow less.
+   * @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`.
+   */
+  resize(size: Size): void {
+    this._breakwater.clients.capacity.resize(size)
+    if (size.max !== undefined) this.options.max = size.max
   }
 
   /** Takes no new callers and resolves when every client is released; see `ResourcePool.drain`. */

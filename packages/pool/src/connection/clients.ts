@@ -87,13 +87,15 @@ export class Clients {
         emit: event => this.events.emit(event),
       },
     )
+    this.queries.timed = this.capacity.timed
   }
 
   stats(): PoolStats {
     const own = { lost: this.#lost, leftInTransaction: this.#leftInTransaction, retried: this.#retried }
     const { succeeded: query, failed: queryFailed, server } = this.queries
-    const { fleet } = this.capacity
-    return { ...this.connections.stats(), ...own, query, queryFailed, server, ...(fleet && { fleet }) }
+    const { fleet, sizing } = this.capacity
+    const sized = { ...(fleet && { fleet }), ...(sizing && { sizing }) }
+    return { ...this.connections.stats(), ...own, query, queryFailed, server, ...sized }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
@@ -148,7 +150,7 @@ export class Clients {
   async #take(idle: Lease<Connection> | undefined, options: AcquireOptions | undefined): Promise<Lease<Connection>> {
     try {
       for (let lease = idle; ; lease = this.connections.tryAcquire()) {
-        lease ??= await this.connections.acquire(options)
+        lease ??= await this.#wait(options)
         if (this.#health.isFresh(lease.value) || (await this.#health.look(lease.value))) return lease
         lease.retire()
       }
@@ -159,6 +161,12 @@ export class Clients {
       }
       throw traced(inDriverWords(error))
     }
+  }
+
+  #wait(options: AcquireOptions | undefined): Promise<Lease<Connection>> {
+    const lease = this.connections.acquire(options)
+    this.capacity.waits(this.#pool.options.max)
+    return lease
   }
 
   #lend(lease: Lease<Connection>): void {

@@ -48,6 +48,7 @@ const channel: TracingChannel<QueryMessage> = tracingChannel<QueryMessage, Query
 /** A query under way. */
 export interface RunningQuery {
   readonly startedMs: number
+  readonly query: unknown
   /** Only while somebody listens. */
   readonly message: QueryMessage | undefined
 }
@@ -58,6 +59,8 @@ export class QueryLog {
   readonly #succeeded = new Histogram()
   readonly #failed = new Map<string, Histogram>()
   readonly durations: Events<QueryDuration> = new Events()
+  /** Told of each query that succeeded, by its text. */
+  timed: ((text: string, ms: number) => void) | undefined
   /** Empty until the first connection. */
   server: ServerAddress = {}
 
@@ -77,21 +80,22 @@ export class QueryLog {
   /** Runs `start`, which sends the query and tells of its end by `end`. */
   begin<R>(query: unknown, start: (running: RunningQuery) => R): R {
     const startedMs = this.#clock.now()
-    if (!channel.hasSubscribers) return start({ startedMs, message: undefined })
+    if (!channel.hasSubscribers) return start({ startedMs, query, message: undefined })
     const message: QueryMessage = { pool: this.#pool, ...describe(query), server: this.server }
     // Whoever has bound a store to the channel is to find it in what the query does.
     return channel.start.runStores(message, () => {
       try {
-        return start({ startedMs, message })
+        return start({ startedMs, query, message })
       } finally {
         channel.end.publish(message)
       }
     })
   }
 
-  end({ startedMs, message }: RunningQuery, error: unknown, result: unknown): void {
+  end({ startedMs, query, message }: RunningQuery, error: unknown, result: unknown): void {
     const ms = this.#clock.now() - startedMs
     const errorType = error ? errorTypeOf(error) : undefined
+    if (this.timed && errorType === undefined) this.timed(describe(query).text, ms)
     if (errorType === undefined) this.#succeeded.record(ms)
     else this.#histogramOf(errorType).record(ms)
     if (this.durations.hasListeners) this.durations.emit({ type: 'query', ms, errorType })

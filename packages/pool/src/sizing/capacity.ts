@@ -4,6 +4,7 @@ import { type Clock, Deadline } from '@breakwater/kernel'
 import type { Connection } from '../connection/connection.js'
 import { settle } from '../connection/restore.js'
 import { onDiscard, processIdOf, type QueryResult } from '../driver.js'
+import { resolveSize, type Size } from '../engine/options.js'
 import type { ResourcePool } from '../engine/resource-pool.js'
 import type { RetireReason } from '../engine/slot.js'
 import { Fleet } from '../fleet/fleet.js'
@@ -11,8 +12,12 @@ import type { ResolvedFleet } from '../fleet/options.js'
 import { pause } from '../fleet/pause.js'
 import { type FleetEvent, type FleetStats, isRefusal, isServerFull } from '../fleet/telling.js'
 import { queryForUpkeep } from '../queries/client-query.js'
+import { AutoSize } from './auto-size.js'
+import { ExecutionTimes } from './execution-times.js'
 import { Limits } from './limits.js'
 import { Load } from './load.js'
+import type { SizingOptions } from './options.js'
+import { type SizeDerivation, sizePool } from './size-pool.js'
 
 export interface CapacityOptions {
   readonly name: string
@@ -23,40 +28,71 @@ export interface CapacityOptions {
   readonly createTimeoutMs: number
   /** Undefined for a pool that is alone. */
   readonly fleet: ResolvedFleet | undefined
+  /** Undefined for one whose size is the application's. */
+  readonly sizing: SizingOptions | undefined
 }
+
+/** A pool's size, and why it is so large. */
+export interface SizingStats extends SizeDerivation {
+  /** Uses a second, and ms that one takes: as given, or as measured. */
+  readonly qps: number
+  readonly holdMs: number
+  /** How many times their least the statements take; 1 where it is not known. */
+  readonly slowdown: number
+}
+
+export type SizedEvent = { readonly type: 'sized'; readonly pool: string } & SizingStats
 
 export interface CapacityHooks {
   readonly connections: ResourcePool<Connection>
   /** Closes a connection that never came to anybody. */
   discard(connection: Connection): Promise<void>
-  emit(event: FleetEvent): void
+  emit(event: FleetEvent | SizedEvent): void
 }
 
 /** A server that is there answers what the fleet asks it in a few ms. */
 const ASK_MS = 2_000
 /** So that callers hear why they wait, and not only that they do. */
 const HEARD_MS = 100
+/** Callers that may find all in use where the size is found out. */
+const AUTO_WAIT_RATIO = 0.05
 const RETRY_MS = { shortest: 20, longest: 1_000 }
 
 export class Capacity {
   readonly #options: CapacityOptions
   readonly #hooks: CapacityHooks
   readonly #limits: Limits
-  /** Undefined when nobody asks for it, so that it costs nothing. */
+  /** Undefined when nobody asks for it, so that it costs nothing; the others too. */
   readonly #load: Load | undefined
+  readonly #auto: AutoSize | undefined
+  readonly #times: ExecutionTimes | undefined
   readonly #fleet: Fleet<Connection> | undefined
+  #sizing: SizingStats | undefined
+  #seenMax: unknown
 
   constructor(options: CapacityOptions, hooks: CapacityHooks) {
     const { name, clock, max, min, fleet } = options
     this.#options = options
     this.#hooks = hooks
     this.#limits = new Limits({ max, min }, size => hooks.connections.resize(size))
+    this.#seenMax = max
+    const { sizing } = options
+    if (fleet || sizing === 'auto') {
+      this.#load = new Load(
+        clock,
+        () => this.#use,
+        () => this.#sample(),
+      )
+    }
+    if (sizing === 'auto') {
+      this.#auto = new AutoSize(AUTO_WAIT_RATIO, { min, max })
+      this.#times = new ExecutionTimes()
+      this.#setSize(this.#auto.derivation)
+    } else if (sizing) {
+      const { targetQps: qps, holdMs } = sizing
+      this.#setSize({ ...sizePool(sizing, { min, max }), qps, holdMs, slowdown: 1 })
+    }
     if (!fleet) return
-    this.#load = new Load(
-      clock,
-      () => this.#use,
-      () => this.#press(),
-    )
     this.#fleet = new Fleet(fleet, {
       name,
       clock,
@@ -75,8 +111,23 @@ export class Capacity {
     return this.#fleet?.stats()
   }
 
-  /** Changes the application's own limits. */
-  resize(max: number, min: number): void {
+  get sizing(): SizingStats | undefined {
+    return this.#sizing
+  }
+
+  /** Notes how long a query took, without its wait for a connection. Undefined if nobody wants to know. */
+  get timed(): ((text: string, ms: number) => void) | undefined {
+    const times = this.#times
+    return times && ((text, ms) => times.record(text, ms))
+  }
+
+  /**
+   * Changes the application's own limits.
+   * @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`.
+   */
+  resize(size: Size): void {
+    const { configured, min: present } = this.#limits
+    const { max, min } = resolveSize(size, { max: configured, min: present })
     this.#limits.allow({ configured: max }, min)
   }
 
@@ -85,8 +136,9 @@ export class Capacity {
     this.#load?.watch()
   }
 
-  /** A caller has to wait. */
-  waits(): void {
+  /** A caller has to wait. @param max `pool.options.max`, which applications set while the pool runs, as pg allows. */
+  waits(max: unknown): void {
+    if (max !== this.#seenMax) this.#follow(max)
     this.#load?.watch()
     this.#press()
   }
@@ -132,6 +184,35 @@ export class Capacity {
   get #use(): number {
     const { leased, pending } = this.#hooks.connections.state()
     return leased + pending - (this.#fleet?.attending ?? 0)
+  }
+
+  #follow(max: unknown): void {
+    this.#seenMax = max
+    if (typeof max === 'number' && max >= 1) this.resize({ max: Math.max(Math.ceil(max), this.#limits.min) })
+  }
+
+  #sample(): void {
+    this.#press()
+    const auto = this.#auto
+    if (!auto) return
+    const { connections } = this.#hooks
+    const { leased, pending } = connections.state()
+    const { count: uses, sumMs: usedMs } = connections.stats().use
+    const inUse = leased - (this.#fleet?.attending ?? 0)
+    const sample = { at: this.#options.clock.now(), inUse, pending, uses, usedMs }
+    if (!auto.see(sample)) return
+    const { min, configured: max } = this.#limits
+    this.#setSize(auto.step(sample, this.#times?.slowdown(), { min, max }))
+  }
+
+  #setSize(sizing: SizingStats): void {
+    const isNew = sizing.size !== this.#sizing?.size
+    this.#sizing = sizing
+    if (!isNew) return
+    this.#limits.allow({ sized: sizing.size })
+    // In a turn of its own: the first one is set before anybody can listen.
+    const told = (): void => this.#hooks.emit({ type: 'sized', pool: this.#options.name, ...sizing })
+    process.nextTick(told)
   }
 
   #press(): void {
