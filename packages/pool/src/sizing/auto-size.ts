@@ -38,7 +38,7 @@ export interface AutoSizeDerivation extends SizeDerivation {
  * the gradient of Netflix's concurrency-limits (Gradient2), with the least time as its base, statement by statement.
  */
 
-export const STEP_MS = 100
+const STEP_MS = 100
 /** Time constant of the calm estimate. */
 const CALM_MS = 3_000
 /** What was asked for at one time counts for so long. */
