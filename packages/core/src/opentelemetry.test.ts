@@ -151,7 +151,7 @@ it('a line of pino has the trace of the request that caused it, in promises and 
       await data.pool.query('select 1')
       logger.info({ event: 'test' }, `${name} promise`)
       await new Promise<void>(resolve => {
-        data.pool.query('select 1', () => {
+        void data.pool.query('select 1', () => {
           logger.info({ event: 'test' }, `${name} pool callback`)
           data.pool.connect((_, client, done) => {
             logger.info({ event: 'test' }, `${name} connect callback`)

@@ -68,6 +68,10 @@ export function connectOfPg(): { readonly __wrapped?: boolean } {
 }
 
 interface Internals {
+  /** While it is true, queries are sent without waiting for the answers of those before; it is read at each of them. */
+  pipeline?: boolean
+  connectionParameters?: { query_timeout?: unknown }
+  _queryQueue?: unknown[]
   /** How often it was released; libraries read it. */
   _poolUseCount?: number
   _queryable?: boolean
@@ -76,7 +80,7 @@ interface Internals {
   readyForQuery?: boolean
   /** I: none, T: open, E: failed. */
   getTransactionStatus?(): string | null
-  connection?: { stream?: Stream }
+  connection?: WireConnection & { stream?: Stream }
   host?: string
   port?: number
   database?: string | null
@@ -89,7 +93,17 @@ interface Internals {
   unref?(): void
 }
 
+/** The client's connection, as far as a query that is sent on it sees it. */
+export interface WireConnection extends EventEmitter {
+  /** The text of each statement that the server is known to have, and of each that is on its way, by name. */
+  readonly parsedStatements: Record<string, string>
+  readonly submittedNamedStatements: Record<string, string>
+  close(what: { type: 'S' | 'P'; name: string }): void
+}
+
 interface Stream {
+  cork?(): void
+  uncork?(): void
   readonly writable?: boolean
   readonly bytesRead?: number
   readonly remoteAddress?: string
@@ -98,7 +112,7 @@ interface Stream {
   destroy?(error?: Error): void
 }
 
-const internals = (client: ClientLike): Internals => client as Internals
+const internals = (client: ClientLike): Internals => client as unknown as Internals
 
 /** False once the client has lost its connection or is being closed: nothing that it is given would be sent. */
 export function isQueryable(client: ClientLike): boolean {
@@ -115,6 +129,11 @@ export function isReady(client: ClientLike): boolean {
 export function isInTransaction(client: ClientLike): boolean {
   const status = internals(client).getTransactionStatus?.()
   return status === 'T' || status === 'E'
+}
+
+/** How often it was used, as pg-pool counts it. */
+export function usesOf(client: ClientLike): number {
+  return internals(client)._poolUseCount ?? 0
 }
 
 /** Counts a release where pg-pool counts it. */
@@ -150,9 +169,16 @@ export function processIdOf(client: ClientLike): number | undefined {
   return internals(client).processID ?? undefined
 }
 
-/** True for the error of a query that pg's own `query_timeout` has given up; the query still runs. */
+const QUERY_TIMEOUT = 'Query read timeout'
+
+/** True for the error of a query that `query_timeout` has given up; the query still runs. */
 export function isQueryTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Query read timeout'
+  return error instanceof Error && error.message === QUERY_TIMEOUT
+}
+
+/** pg's error for it. */
+export function queryTimeout(): Error {
+  return new Error(QUERY_TIMEOUT)
 }
 
 /**
@@ -162,6 +188,85 @@ export function isQueryTimeout(error: unknown): boolean {
 export function destroySocket(client: ClientLike, error?: Error): void {
   internals(client).connection?.stream?.destroy?.(error)
 }
+
+let pipelines: boolean | undefined
+
+/** Whether clients of that class can have several queries under way, and can be switched to it and back. */
+export function canPipeline(Client: ClientConstructor): boolean {
+  if (Client !== pg.Client) return false
+  pipelines ??= refusesPortals()
+  return pipelines
+}
+
+/**
+ * From pg 8.23.1 on a pipelining client refuses what needs a portal of its own. In 8.23.0 it did not: rows went astray, and
+ * callers were left hanging. Asked of the client, because a bundled pg has no version to be read.
+ */
+function refusesPortals(): boolean {
+  const { _pulsePipelinedQueryQueue: pulse } = pg.Client.prototype as { _pulsePipelinedQueryQueue?: unknown }
+  if (typeof pulse !== 'function' || typeof pg.Query !== 'function') return false
+  const client = new pg.Client({ pipeline: true } as pg.ClientConfig)
+  const query = new pg.Query({ text: 'select', rows: 1 } as pg.QueryConfig)
+  query.on('error', () => undefined)
+  client.query(query)
+  return internals(client as ClientLike)._queryQueue?.length === 0
+}
+
+/** How a client was set before it was switched to pipelining. */
+export interface ClientMode {
+  readonly pipeline: boolean
+  readonly queryTimeoutMs: unknown
+}
+
+/** Has a client at rest send queries at once, and wait for each as long as it takes: the time-outs are the caller's. */
+export function startPipeline(client: ClientLike): ClientMode {
+  const { pipeline = false, connectionParameters } = internals(client)
+  const mode = { pipeline, queryTimeoutMs: connectionParameters?.query_timeout }
+  internals(client).pipeline = true
+  if (connectionParameters) connectionParameters.query_timeout = 0
+  return mode
+}
+
+export function endPipeline(client: ClientLike, { pipeline, queryTimeoutMs }: ClientMode): void {
+  const own = internals(client)
+  own.pipeline = pipeline
+  if (own.connectionParameters) own.connectionParameters.query_timeout = queryTimeoutMs
+}
+
+/** Keeps what is written until `uncork`, to go out in one system call. */
+export function cork(client: ClientLike): void {
+  internals(client).connection?.stream?.cork?.()
+}
+
+export function uncork(client: ClientLike): void {
+  internals(client).connection?.stream?.uncork?.()
+}
+
+/** The connection of a client that can pipeline. */
+export function wireOf(client: ClientLike): WireConnection {
+  return internals(client).connection as WireConnection
+}
+
+/** Calls `listener` whenever the server says that it is ready for the next query. */
+export function onServerReady(client: ClientLike, listener: () => void): void {
+  wireOf(client).on('readyForQuery', listener)
+}
+
+/** What a query takes of the client's messages, in the form that pg gives it; the declarations leave it out. */
+export interface WireQuery extends EventEmitter {
+  readonly text: string
+  name: string | undefined
+  binary: boolean | undefined
+  queryMode: string | undefined
+  callback: ((error: Error | null, result?: pg.QueryResult) => void) | undefined
+  requiresPreparation(): boolean
+  submit(connection: WireConnection): Error | null
+  handleError(error: Error, connection: WireConnection): void
+  handleReadyForQuery(connection: WireConnection): void
+}
+
+/** pg's own query, to be derived from: a pipelining client takes no other. */
+export const WireQueryBase: new (config: object, values?: unknown) => WireQuery = pg.Query as never
 
 /** A socket of its own on which the server is asked to cancel what a client runs. */
 export interface CancelRequest {

@@ -27,6 +27,20 @@ export function connectionDead(name: string, silentMs: number): BreakwaterError 
   return Object.assign(error, { mayHaveRun: true })
 }
 
+/** A transaction was begun in the middle of the queries of others; with its connection it is undone. */
+export function laneTainted(name: string): BreakwaterError {
+  const message = `pool "${name}": someone has begun a transaction on a client that he had released, or in a listener of the pool, while this query ran on it; the connection is closed, and what the query has changed is undone, unless that transaction was committed`
+  const error = new BreakwaterError('failed', 'POOL_CONNECTION_TAINTED', message, { retryable: false })
+  return Object.assign(error, { mayHaveRun: true })
+}
+
+/** Returns an error of the same kind with all that is on it, for one of several callers who would else share it. */
+export function copyOf(error: Error): Error {
+  const copy = new Error(error.message)
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error))
+  return Object.assign(copy, error)
+}
+
 /** Puts the engine's error into pg-pool's words; a driver's own comes back as it is. */
 export function inDriverWords(error: unknown): unknown {
   if (!isBreakwaterError(error)) return error

@@ -3,6 +3,7 @@
 import type { Durations } from '@breakwater/kernel'
 import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
 import type { FleetEvent, FleetStats } from './fleet/telling.js'
+import type { LaneStats } from './lanes/lanes.js'
 import type { QueryDuration, ServerAddress } from './queries/query-log.js'
 import type { SizedEvent, SizingStats } from './sizing/capacity.js'
 
@@ -31,13 +32,18 @@ export type PoolEvent =
       readonly acquiredAt: string | undefined
     }
 
+  /** The server does not keep prepared statements as the pool has seen by that error: no more are prepared, for good. */
+  | { readonly type: 'names-off'; readonly pool: string; readonly code: string }
+
 export interface PoolStats extends ResourcePoolStats {
   /** Connections lost, idle or in use. */
   readonly lost: number
   /** Clients that were released inside a transaction. */
   readonly leftInTransaction: number
-  /** Queries that had not run when their connection was lost, and were tried once more. */
+  /** Queries that were tried once more when their connection was lost: they had not run, or only read. */
   readonly retried: number
+  /** How queries share connections; undefined where they do not. */
+  readonly lanes: LaneStats | undefined
   /** How long queries took that succeeded, from when they had a connection; also those on clients that were checked out. */
   readonly query: Durations
   /** How long those took that failed, by SQLSTATE or by the code or name of their error. */

@@ -25,6 +25,11 @@ export interface PoolConfig extends DriverPoolConfig {
    * pg's way, at the price of a connect for each failing query.
    */
   onQueryError?: 'keep' | 'destroy' | undefined
+  /**
+   * Whether quick queries of `pool.query` share connections, written one behind the other; see docs/pool.md. Default true,
+   * with pg's own client from 8.23.1 on. `true`, said explicitly, means to pg that clients of `connect()` pipeline, too.
+   */
+  pipeline?: boolean | undefined
   /** Whom the pool rejects because waiting will not help; see `ResourcePoolOptions.shed`. `false` for nobody. */
   shed?: ResourcePoolOptions<never>['shed'] | undefined
   /** Connects at a time, from 1, or Infinity. Default 4. */
@@ -83,6 +88,7 @@ export interface ResolvedHealth {
 export interface ResolvedPoolOptions {
   readonly health: ResolvedHealth | undefined
   readonly onQueryError: 'keep' | 'destroy'
+  readonly pipeline: boolean
   readonly clock: Clock
   readonly capacity: Omit<CapacityOptions, 'name' | 'clock'>
   /** For the engine; the factory is the pool's. */
@@ -104,6 +110,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   const options: PoolConfig & { poolSize?: number } = given ?? {}
   const faults = new Faults()
   const { name = 'postgres', onQueryError = 'keep', clock = systemClock } = options
+  const { pipeline = true } = options
   const { maxPending = Infinity, maxCreating = 4, lifetimeJitter = 0.1, shed = {}, reclaimLeaked = false } = options
 
   /** As pg-pool reads its numbers: what is falsy means `otherwise`, and '20' out of an environment variable is 20. */
@@ -136,6 +143,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
   faults.check(isCount(maxCreating), 'maxCreating must be a whole number from 1, or Infinity')
   faults.check(lifetimeJitter >= 0 && lifetimeJitter <= 1, 'lifetimeJitter must be a number from 0 to 1')
   faults.check(typeof reclaimLeaked === 'boolean', 'reclaimLeaked must be true or false')
+  faults.check(typeof pipeline === 'boolean', 'pipeline must be true or false')
   faults.check(onQueryError === 'keep' || onQueryError === 'destroy', "onQueryError must be 'keep' or 'destroy'")
   const drainTimeout = duration(faults, 'drainTimeout', options.drainTimeout ?? '25s')
   const leakWarningAfter = duration(faults, 'leakWarningAfter', options.leakWarningAfter ?? Infinity)
@@ -146,6 +154,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
 
   return {
     onQueryError,
+    pipeline,
     clock,
     capacity: { max, min, createTimeoutMs: createTimeout, fleet, sizing },
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },

@@ -13,7 +13,8 @@ export class Instance {
   #queryMs = 10
 
   constructor(options: PoolConfig) {
-    this.pool = new Pool({ max: 10, fleet: true, ...options })
+    // What is shared is connections, so that each caller has to want one.
+    this.pool = new Pool({ max: 10, fleet: true, pipeline: false, ...options })
   }
 
   get share(): number {

@@ -16,6 +16,8 @@ export interface DatabaseOfFile {
   killBackends(pids: number[]): Promise<void>
   /** Resolves when `count` queries run in this database. */
   waitUntilRunning(count: number, timeoutMs?: number): Promise<void>
+  /** Returns the process ids of the backends that wait for a lock; at least one does before long. */
+  waitingForLocks(): Promise<number[]>
   /** A pool on this database. */
   pool(options?: PoolConfig): Pool
   /** `pg.Pool` on this database, to see what it does. */
@@ -50,6 +52,16 @@ export function useDatabase(): DatabaseOfFile {
         )
         expect(rows).toHaveLength(count)
       }, timeoutMs),
+    async waitingForLocks() {
+      let waiting: { pid: number }[] = []
+      await eventually(async () => {
+        waiting = await database.query(
+          "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        return waiting.length > 0
+      })
+      return waiting.map(({ pid }) => pid)
+    },
     pool: options => usePool({ connectionString: database.url, ...options }),
     stockPool: options => useStockPool({ connectionString: database.url, ...options }),
   }

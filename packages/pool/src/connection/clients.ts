@@ -6,10 +6,12 @@
 import { type Clock, Events } from '@breakwater/kernel'
 import {
   type ClientLike,
+  canPipeline,
   countUse,
   isInTransaction,
   isQueryTimeout,
   keepAlive,
+  onServerReady,
   type PoolBase,
   processIdOf,
   type QueryResult,
@@ -18,7 +20,10 @@ import {
 import { AcquireTimeoutError } from '../engine/errors.js'
 import type { Lease } from '../engine/lease.js'
 import { ResourcePool } from '../engine/resource-pool.js'
+import type { RetireReason } from '../engine/slot.js'
 import type { AcquireOptions } from '../engine/waits.js'
+import { type Ground, Lanes } from '../lanes/lanes.js'
+import type { Statement } from '../lanes/statement.js'
 import { inDriverWords, RELEASED_TWICE, traced, usage } from '../pool-errors.js'
 import type { PoolEvent, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
@@ -31,6 +36,7 @@ import type { Connection } from './connection.js'
 import { dispatch, isSubmittable, type Query } from './dispatch.js'
 import { Health } from './health.js'
 import { openConnection } from './open.js'
+import { ping } from './ping.js'
 import { isAtRest, rollBack, settle } from './restore.js'
 import { RetryBudget } from './retry-budget.js'
 import { endsSession, hasNotRun, isTransient, noteWhetherRun } from './session-errors.js'
@@ -50,6 +56,8 @@ export class Clients {
   readonly #retries: RetryBudget
   readonly #health: Health
   readonly capacity: Capacity
+  /** Undefined where queries share no connections. */
+  readonly #lanes: Lanes | undefined
   #lost = 0
   #leftInTransaction = 0
   #retried = 0
@@ -70,7 +78,7 @@ export class Clients {
         create: ({ signal }) => this.#open(signal),
         destroy: (connection, { force }) => this.#close(connection, force),
         isTransient,
-        ...(health && { validate: (connection, { signal }) => this.#health.isAlive(connection, signal) }),
+        ...(health && { validate: (connection, { signal }) => this.#timed(this.#health.isAlive(connection, signal)) }),
       },
     })
     const retire = (connection: Connection): void => this.connections.retire(connection)
@@ -88,6 +96,31 @@ export class Clients {
       },
     )
     this.queries.timed = this.capacity.timed
+    const isOn = options.pipeline && options.onQueryError === 'keep' && canPipeline(pool.Client)
+    this.#lanes = isOn ? new Lanes(this.#ground()) : undefined
+  }
+
+  #ground(): Ground {
+    const { engine, clock } = this.#options
+    return {
+      pool: this.#pool,
+      clock,
+      connections: this.connections,
+      log: this.queries,
+      maxUses: engine.maxUses ?? Number.POSITIVE_INFINITY,
+      isFresh: connection => this.#health.isFresh(connection),
+      look: connection => this.#health.look(connection),
+      acquire: options => this.#wait(options),
+      refused: error => this.#refused(error),
+      admit: lease => this.#admit(lease),
+      occupy: lease => this.#occupy(lease),
+      vacate: (lease, reason) => this.#vacate(lease, reason),
+      alone: (query, values, signal) => this.#runAlone(query, values, signal, undefined),
+      mayRetry: () => this.#mayRetry(),
+      stream: () => this.#stream,
+      queryTimeoutMs: () => Number((this.#pool.options as { query_timeout?: unknown }).query_timeout) || 0,
+      onNamesOff: code => this.events.emit({ type: 'names-off', pool: this.connections.name, code }),
+    }
   }
 
   stats(): PoolStats {
@@ -95,7 +128,8 @@ export class Clients {
     const { succeeded: query, failed: queryFailed, server } = this.queries
     const { fleet, sizing } = this.capacity
     const sized = { ...(fleet && { fleet }), ...(sizing && { sizing }) }
-    return { ...this.connections.stats(), ...own, query, queryFailed, server, ...sized }
+    const lanes = this.#lanes?.stats()
+    return { ...this.connections.stats(), ...own, lanes, query, queryFailed, server, ...sized }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
@@ -107,25 +141,47 @@ export class Clients {
     return lease.value.client
   }
 
-  /** Runs one query on a client that is its own meanwhile; on another if it has not run on the first. */
-  async run(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult> {
+  /** Runs one query: on a client that it shares with others, or on one that is its own meanwhile. */
+  run(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult> {
     this.#retries.count()
+    const statement = this.#lanes?.read(query, values)
+    if (statement && this.#lanes?.shares(statement)) return this.#lanes.run(statement, query, values, signal)
+    return this.#runAlone(query, values, signal, statement)
+  }
+
+  /**
+   * Runs one query on a client that is its own meanwhile; on another if it has not run on the first.
+   * @param statement whose time is to be noted.
+   */
+  async #runAlone(
+    query: Query,
+    values: unknown,
+    signal: AbortSignal | undefined,
+    statement: Statement | undefined,
+  ): Promise<QueryResult> {
     for (let isFirst = true; ; isFirst = false) {
       const idle = this.connections.tryAcquire()
       const lease = idle && this.#health.isFresh(idle.value) ? idle : await this.#take(idle, { signal })
       this.#lend(lease)
       if (lease.value.isNew) await this.#verify(lease.value)
       try {
+        const sentAt = statement && this.#lanes?.now()
         const result = await dispatch(lease.value.client, query, values, signal)
+        if (sentAt !== undefined) this.#lanes?.statements.ranAlone(statement as Statement, sentAt, result)
         this.#release(lease)
         return result
       } catch (error) {
         this.#releaseFailed(lease, error, signal)
-        const isAgain = isFirst && hasNotRun(error) && !isSubmittable(query) && this.#retries.take()
+        const isAgain = isFirst && hasNotRun(error) && !isSubmittable(query) && this.#mayRetry()
         if (!isAgain) throw traced(error)
-        this.#retried++
       }
     }
+  }
+
+  #mayRetry(): boolean {
+    const may = this.#retries.take()
+    if (may) this.#retried++
+    return may
   }
 
   /** Runs one query as pg does, on a client that the application's own way of connecting has got. */
@@ -155,11 +211,7 @@ export class Clients {
         lease.retire()
       }
     } catch (error) {
-      if (error instanceof AcquireTimeoutError) {
-        const { elapsedMs = 0 } = error
-        this.events.emit({ type: 'acquire-timed-out', pool: this.connections.name, elapsedMs })
-      }
-      throw traced(inDriverWords(error))
+      throw traced(this.#refused(error))
     }
   }
 
@@ -169,20 +221,59 @@ export class Clients {
     return lease
   }
 
-  #lend(lease: Lease<Connection>): void {
+  /** Returns what a caller hears who has waited in vain; called in its context. */
+  #refused(error: unknown): unknown {
+    if (error instanceof AcquireTimeoutError) {
+      const { elapsedMs = 0 } = error
+      this.events.emit({ type: 'acquire-timed-out', pool: this.connections.name, elapsedMs })
+    }
+    return inDriverWords(error)
+  }
+
+  #occupy(lease: Lease<Connection>): void {
     const connection = lease.value
-    const { client } = connection
     connection.lease = lease
     this.#health.watch()
     this.capacity.watch()
+    if (this.#pool.options.allowExitOnIdle) keepAlive(connection.client, true)
+  }
+
+  #vacate(lease: Lease<Connection>, reason: RetireReason | undefined): void {
+    const connection = lease.value
+    connection.lease = undefined
+    connection.listen()
+    if (reason || !connection.isUsable) lease.retire(reason)
+    else this.#restOrRestore(lease, 'await')
+  }
+
+  /** Gives a connection that can be used again to whoever is next, when all that was left on it is in order. */
+  #restOrRestore(lease: Lease<Connection>, unfinished: Unfinished): void {
+    const connection = lease.value
+    if (!isAtRest(connection.client)) void this.#restore(lease, unfinished)
+    else if (this.capacity.isNeeded(connection)) void this.#attend(lease)
+    else this.#putBack(lease)
+  }
+
+  #lend(lease: Lease<Connection>): void {
+    const { client } = lease.value
+    this.#occupy(lease)
     client.release = error => this.#release(lease, error)
-    if (this.#pool.options.allowExitOnIdle) keepAlive(client, true)
     try {
       this.#pool.emit('acquire', client)
     } catch (error) {
       client.release()
       throw error
     }
+  }
+
+  /** As the first caller of a connection would. */
+  async #admit(lease: Lease<Connection>): Promise<void> {
+    const connection = lease.value
+    if (!connection.isNew) return
+    this.#lend(lease)
+    await this.#verify(connection)
+    connection.lease = undefined
+    this.#pool.emit('release', undefined as never, connection.client)
   }
 
   /** What pg calls `verify`: the application looks at a new client before its first caller gets it. */
@@ -215,9 +306,7 @@ export class Clients {
       this.#pool.emit('release', error, connection.client)
     } finally {
       if (error || !connection.isUsable) lease.retire()
-      else if (!isAtRest(connection.client)) void this.#restore(lease, unfinished)
-      else if (this.capacity.isNeeded(connection)) void this.#attend(lease)
-      else this.#putBack(lease)
+      else this.#restOrRestore(lease, unfinished)
     }
   }
 
@@ -286,6 +375,7 @@ export class Clients {
     const connection = await this.capacity.open(connect, signal)
     this.#all.add(connection)
     try {
+      if (this.#lanes) await this.#prepareToShare(connection, signal)
       this.#pool.emit('connect', connection.client)
     } catch (error) {
       await this.#close(connection, true)
@@ -294,6 +384,20 @@ export class Clients {
     // It may go to rest at once, if its caller has been served otherwise.
     this.#idle(connection)
     return connection
+  }
+
+  /** Lanes have to know what of a query's time is the way to the server and back. */
+  async #prepareToShare(connection: Connection, signal: AbortSignal): Promise<void> {
+    if (!(await this.#timed(ping(connection, signal)))) throw new Error('Connection terminated unexpectedly')
+    onServerReady(connection.client, () => connection.lane?.ready())
+  }
+
+  /** @param answered whether the server answers to an empty query. */
+  async #timed(answered: Promise<boolean>): Promise<boolean> {
+    const askedAt = this.#clock.now()
+    const isAlive = await answered
+    if (isAlive) this.#lanes?.statements.pinged(this.#clock.now() - askedAt)
+    return isAlive
   }
 
   async #close(connection: Connection, force: boolean): Promise<void> {
@@ -313,6 +417,7 @@ export class Clients {
     const { client, lease } = connection
     const inUse = lease !== undefined
     if (!inUse) this.connections.retire(connection)
+    connection.lane?.lost()
     if (!error) return
     this.#lost++
     const who = { processId: processIdOf(client), acquiredAt: lease?.acquiredAt }

@@ -2,11 +2,17 @@
 
 import { type ClientLike, destroySocket, isQueryable } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
+import type { Lane } from '../lanes/lane.js'
+import type { NamesOfConnection } from '../lanes/names.js'
 
 export class Connection {
   readonly client: ClientLike
-  /** Set while the application has the client. */
+  /** Set while someone has the client. */
   lease: Lease<Connection> | undefined = undefined
+  /** Set while callers share the client. */
+  lane: Lane | undefined = undefined
+  /** Of the statements that were prepared for those who share it. */
+  names: NamesOfConnection | undefined = undefined
   /** False once the application has had the client. */
   isNew = true
   /** When it was last put to rest, by the coarse clock. */

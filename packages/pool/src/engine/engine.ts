@@ -33,6 +33,11 @@
  * 4. Nothing is lost. A creation may be given up (time-out, stop), but what it makes afterwards is destroyed, and a stop
  *    waits for it. A slot leaves the pool by `#drop` alone, and its resource is destroyed once.
  *
+ * A lease may be shared: a caller who says so is served with a lease of its own, or joins one that another such caller has
+ * (`join`, called by whoever holds it). Those who would share wait in a queue of their own. While no lease is shared, what
+ * is freed goes to them first, since one serves them all; else who came first is served first. So neither kind can starve
+ * the other, as long as whoever holds a shared lease ends it when others wait (`lanes/` does).
+ *
  * A resource that has reached its lifetime is replaced before it goes, if the pool is at work and there is room for both:
  * the replacement is a creation like any other, and when it has ended, made or failed, the old one goes as soon as it is
  * free. When `max` was lowered, nothing is opened until what is above it is gone: idle at once, leased when released.
@@ -83,6 +88,8 @@ export class Engine<T> {
   #keepsMin = false
   #opening = 0
   #checking = 0
+  /** Leases that others may join. */
+  #shared = 0
   readonly report: Report
   /** Opens when the pool is draining and nobody waits or has a lease. */
   readonly unused: Gate = new Gate()
@@ -113,14 +120,17 @@ export class Engine<T> {
 
   // Callers
 
-  /** Leases an idle resource at once, if there is one that needs no validation and nobody waits for it. */
-  lease(): Lease<T> | undefined {
+  /**
+   * Leases an idle resource at once, if there is one that needs no validation and nobody waits for it.
+   * @param shared others may join the lease.
+   */
+  lease(shared: boolean): Lease<T> | undefined {
     if (this.#phase !== 'open' || this.#admission.pending > 0) return undefined
     const slot = this.#store.peek()
     if (!slot || isStale(this.#options, slot)) return undefined
     this.#store.take()
     this.report.servedAtOnce()
-    return this.#lend(slot, this.#leaks && new Acquirer())
+    return this.#lend(slot, this.#leaks && new Acquirer(), shared)
   }
 
   /**
@@ -132,18 +142,19 @@ export class Engine<T> {
     const slot = value === undefined ? this.#store.peek() : this.#store.idleSlots().find(isIt)
     if (!slot || this.#phase !== 'open') return undefined
     this.#store.takeOut(slot).state = 'borrowed'
-    return new SlotLease(slot, (slot, reason) => {
+    const giveBack = (slot: Slot<T>, reason: RetireReason | undefined): void => {
       if (slot.state === 'closed') return
       slot.retired ??= reason
       this.#settle(slot)
       this.#moveOn()
-    })
+    }
+    return new SlotLease(slot, giveBack, this.#isDue)
   }
 
   /** Queues a caller, or refuses it. */
-  wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<Lease<T>> {
+  wait(timeoutMs: number, signal: AbortSignal | undefined, shared: boolean): Promise<Lease<T>> {
     if (this.#phase !== 'open') return this.#admission.refuse(stopping(this.state()))
-    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks && new Acquirer())
+    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks && new Acquirer(), shared)
     this.#moveOn()
     return served
   }
@@ -154,18 +165,38 @@ export class Engine<T> {
     return this.#opening + this.#checking + room
   }
 
-  /** There must be one who waits. */
-  #serve(slot: Slot<T>): void {
-    const caller = this.#admission.next()
-    caller.resolve(this.#lend(slot, caller.acquirer))
+  /** Has the oldest of the sharers who wait join a shared lease; false if there is none. */
+  join(lease: Lease<T>): boolean {
+    if (this.#admission.sharers === 0) return false
+    this.report.counters.acquired++
+    this.#admission.next(true).resolve(lease)
+    return true
   }
 
-  #lend(slot: Slot<T>, acquirer: Acquirer | undefined): Lease<T> {
+  /** There must be one who waits. */
+  #serve(slot: Slot<T>): void {
+    const shared = this.#admission.isTurnOfSharers(this.#shared)
+    const caller = this.#admission.next(shared)
+    caller.resolve(this.#lend(slot, caller.acquirer, shared))
+  }
+
+  #lend(slot: Slot<T>, acquirer: Acquirer | undefined, shared: boolean): Lease<T> {
     slot.state = 'leased'
     slot.leasedAt = this.#clock.coarse()
+    slot.isShared = shared
     this.report.counters.acquired++
-    this.#leaks?.watch(slot, acquirer)
-    return new SlotLease(slot, this.#giveBack)
+    // A shared lease lasts as long as others join it.
+    if (shared) this.#shared++
+    else this.#leaks?.watch(slot, acquirer)
+    return new SlotLease(slot, this.#giveBack, this.#isDue)
+  }
+
+  readonly #isDue = (slot: Slot<T>): boolean =>
+    slot.retired !== undefined || this.#store.size > this.#size.max || isExpired(slot, this.#clock)
+
+  #unshare(slot: Slot<T>): void {
+    if (slot.isShared) this.#shared--
+    slot.isShared = false
   }
 
   readonly #giveBack = (slot: Slot<T>, reason: RetireReason | undefined): void => {
@@ -173,7 +204,8 @@ export class Engine<T> {
     if (slot.state === 'closed') return
     slot.uses++
     slot.retired ??= reason
-    this.#admission.used(this.#clock.coarse() - slot.leasedAt)
+    if (!slot.isShared) this.#admission.used(this.#clock.coarse() - slot.leasedAt)
+    this.#unshare(slot)
     this.#settle(slot)
     this.#moveOn()
   }
@@ -188,7 +220,7 @@ export class Engine<T> {
 
   /** Moves callers and slots on as far as they go; finds nothing to do when called once too often. */
   #moveOn(): void {
-    while (this.#admission.pending > this.#checking && this.#store.idle > 0) {
+    while (this.#admission.demand > this.#checking && this.#store.idle > 0) {
       const slot = this.#store.take() as Slot<T>
       if (isStale(this.#options, slot)) void this.#check(slot)
       else this.#serve(slot)
@@ -200,7 +232,7 @@ export class Engine<T> {
 
   #wantsMore(): boolean {
     if (this.#store.size >= this.#size.max || this.#phase === 'stopped') return false
-    if (this.#admission.pending > this.#opening + this.#checking) return true
+    if (this.#admission.demand > this.#opening + this.#checking) return true
     return this.#keepsMin && this.#phase === 'open' && this.#store.size < this.#size.min
   }
 
@@ -245,6 +277,12 @@ export class Engine<T> {
   keepMin(): void {
     this.#keepsMin = true
     this.#moveOn()
+  }
+
+  /** Opens one more, to rest until someone comes, if there is room and none on its way. */
+  openAnother(): void {
+    if (this.#phase === 'open' && this.#opening === 0 && this.#store.size < this.#size.max && this.#mayOpen())
+      this.#open()
   }
 
   #open(replaces?: Slot<T>): void {
@@ -359,7 +397,9 @@ export class Engine<T> {
   /** The only way out; the store calls `#destroy` for what has a resource. */
   #drop(slot: Slot<T>): void {
     // A listener of the retirement before may have been quicker.
-    if (this.#slots.delete(slot)) this.#store.remove(slot)
+    if (!this.#slots.delete(slot)) return
+    this.#unshare(slot)
+    this.#store.remove(slot)
   }
 
   #destroy(value: T, reason: RetireReason): void {
@@ -397,6 +437,11 @@ export class Engine<T> {
     this.#leaks?.stop()
     for (const slot of this.#slots) this.#giveUp(slot, stopping(this.state()))
     await this.#endings.finish()
+  }
+
+  /** Callers who wait for a lease of their own, and who wait to share one. */
+  get waiting(): { readonly alone: number; readonly sharers: number } {
+    return this.#admission
   }
 
   /** What `stats` tells about the present, which costs little: for errors, of which there may be many. */

@@ -8,6 +8,8 @@ export interface Lease<T> extends AsyncDisposable {
   readonly value: T
   /** The stack of the call that acquired it, one frame a line; with `leakWarningAfter` alone, until the lease has ended. */
   readonly acquiredAt: string | undefined
+  /** Whether the resource is going to be destroyed when the lease ends: it was retired, is too old, or one too many. */
+  readonly isDue: boolean
   /**
    * Gives the resource back for the next caller.
    * @throws {BreakwaterError} kind `usage`, code `POOL_LEASE_RELEASED`, when the lease has ended already.
@@ -28,11 +30,21 @@ export class SlotLease<T> implements Lease<T> {
   /** Unset once the lease has ended. */
   #slot: Slot<T> | undefined
   readonly #giveBack: (slot: Slot<T>, reason: RetireReason | undefined) => void
+  readonly #isDue: (slot: Slot<T>) => boolean
 
-  constructor(slot: Slot<T>, giveBack: (slot: Slot<T>, reason: RetireReason | undefined) => void) {
+  constructor(
+    slot: Slot<T>,
+    giveBack: (slot: Slot<T>, reason: RetireReason | undefined) => void,
+    isDue: (slot: Slot<T>) => boolean,
+  ) {
     this.value = slot.value
     this.#slot = slot
     this.#giveBack = giveBack
+    this.#isDue = isDue
+  }
+
+  get isDue(): boolean {
+    return this.#slot === undefined || this.#isDue(this.#slot)
   }
 
   get acquiredAt(): string | undefined {

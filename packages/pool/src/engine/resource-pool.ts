@@ -48,14 +48,33 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
   acquire(options?: AcquireOptions): Promise<Lease<T>> {
     const signal = options?.signal
     if (signal?.aborted) return Promise.reject(signal.reason)
-    const lease = this.#engine.lease()
+    const shared = options?.shared === true
+    const lease = this.#engine.lease(shared)
     if (lease) return Promise.resolve(lease)
-    return this.#engine.wait(timeoutOf(options, this.#options.acquireTimeoutMs), signal)
+    return this.#engine.wait(timeoutOf(options, this.#options.acquireTimeoutMs), signal, shared)
   }
 
   /** Returns a lease at once if a resource is idle, needs no validation, and nobody waits for it. */
-  tryAcquire(): Lease<T> | undefined {
-    return this.#engine.lease()
+  tryAcquire({ shared = false }: Pick<AcquireOptions, 'shared'> = {}): Lease<T> | undefined {
+    return this.#engine.lease(shared)
+  }
+
+  /**
+   * Has the caller join a shared lease who has waited longest of those who acquire with `shared`; false if there is none.
+   * The lease ends once, for all who share it; who holds it ends it soon when others are `waiting` for one of their own.
+   */
+  join(lease: Lease<T>): boolean {
+    return this.#engine.join(lease)
+  }
+
+  /** Opens one more resource, to rest until someone comes, if there is room and none on its way. */
+  openAnother(): void {
+    this.#engine.openAnother()
+  }
+
+  /** Callers who wait for a lease of their own, and who wait to share one. */
+  get waiting(): { readonly alone: number; readonly sharers: number } {
+    return this.#engine.waiting
   }
 
   /**

@@ -35,6 +35,8 @@ export class Slot<T> {
   /** When it was last known to work: made, used or found valid. */
   provenAt = 0
   leasedAt = 0
+  /** Others may join its lease. */
+  isShared = false
   /** Leases that have ended. */
   uses = 0
   /** Set while opening. */

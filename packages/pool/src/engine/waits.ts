@@ -7,6 +7,8 @@ export interface AcquireOptions {
   timeout?: Duration | undefined
   /** Ends the wait; its reason becomes the error. */
   signal?: AbortSignal | undefined
+  /** A lease will do that others have at the same time: see `join`. Default false. */
+  shared?: boolean | undefined
 }
 
 export interface StopOptions {

@@ -85,7 +85,7 @@ describe('backends that are killed while idle', () => {
   })
 
   it('cost nobody anything', async () => {
-    const pool = database.pool({ max: 5 })
+    const pool = database.pool({ max: 5, pipeline: false })
     for (let round = 0; round < 5; round++) {
       await killFive(pool)
       const answers = await times(5, () => pool.query('select 1 as one'))

@@ -59,7 +59,7 @@ describe('a query whose time is up', () => {
   })
 
   it('never costs another caller his query, whichever of query and cancel comes first', async () => {
-    const pool = database.pool({ max: 3 })
+    const pool = database.pool({ max: 3, pipeline: false })
     const outcomes = new Set<unknown>()
     const others: unknown[] = []
     const impatient = async (): Promise<void> => {

@@ -1,0 +1,78 @@
+/** What one caller of `pool.query` asks for, whichever lane or connection it is tried on; it is answered once. */
+
+import { AsyncResource } from 'node:async_hooks'
+import type { Clock, Timer } from '@breakwater/kernel'
+import type { Query } from '../connection/dispatch.js'
+import { type QueryResult, queryTimeout } from '../driver.js'
+import type { RunningQuery } from '../queries/query-log.js'
+import type { Statement } from './statement.js'
+
+export class Request {
+  readonly statement: Statement
+  readonly query: Query
+  readonly values: unknown
+  readonly signal: AbortSignal | undefined
+  /** The caller's context, where somebody listens for the release of its connection. */
+  readonly context: AsyncResource | undefined
+  readonly #resolve: (result: QueryResult) => void
+  readonly #reject: (error: unknown) => void
+  #timer: Timer | undefined
+  #onAbort: (() => void) | undefined
+  /** Its caller has an answer, and takes no other. */
+  isSettled = false
+  /** Its error, if its time was up. */
+  timedOut: Error | undefined = undefined
+  /** As it is logged; of the try that runs. */
+  running: RunningQuery | undefined = undefined
+  /** It was tried before. */
+  isAgain = false
+
+  constructor(
+    statement: Statement,
+    query: Query,
+    values: unknown,
+    signal: AbortSignal | undefined,
+    hasListeners: boolean,
+    resolve: (result: QueryResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.statement = statement
+    this.query = query
+    this.values = values
+    this.signal = signal
+    this.context = hasListeners ? new AsyncResource('breakwater.Query') : undefined
+    this.#resolve = resolve
+    this.#reject = reject
+    if (!signal) return
+    this.#onAbort = () => this.reject(signal.reason)
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  /** Starts the time that the query itself may take, as pg does: when it is sent. */
+  startTimer(clock: Clock, ms: number): void {
+    this.#timer ??= clock.schedule(ms, () => this.#timeOut(), { keepAlive: true })
+  }
+
+  #timeOut(): void {
+    this.timedOut = Object.assign(queryTimeout(), { mayHaveRun: true })
+    this.reject(this.timedOut)
+  }
+
+  resolve(result: QueryResult): void {
+    if (this.isSettled) return
+    this.#settle()
+    this.#resolve(result)
+  }
+
+  reject(error: unknown): void {
+    if (this.isSettled) return
+    this.#settle()
+    this.#reject(error)
+  }
+
+  #settle(): void {
+    this.isSettled = true
+    this.#timer?.cancel()
+    if (this.#onAbort) this.signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
