@@ -42,14 +42,23 @@ export async function attack({ space, step, rows }: Attacked, durationMs: number
   // Each once, and none of them there.
   const absent = await load(() => String(step * ++distinct + 1), false)
   const seconds = (performance.now() - startedAt) / 1_000
+  const queries = space.stats.loads - loads
   return {
     absent,
     existing: spread,
     warm,
     distinct,
-    databaseQps: (space.stats.loads - loads) / seconds,
+    databaseQps: queries / seconds,
+    beyondErrorRateQps: Math.max(0, queries - (await falsePositives(space, step, distinct))) / seconds,
     heapGrowthBytes: heapBytes() - heapBefore,
   }
+}
+
+/** How many of the ids the filter takes for existing ones, by its nature: each of these is read once. */
+async function falsePositives({ guard }: Attacked['space'], step: number, distinct: number): Promise<number> {
+  let count = 0
+  for (let n = 1; n <= distinct; n++) if (await guard?.mayContain(String(step * n + 1))) count++
+  return count
 }
 
 /** What is held for certain. */

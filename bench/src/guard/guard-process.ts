@@ -1,7 +1,8 @@
 /** The program that is forked to build, fetch and ask a guard. */
 
-import { bloomGuard, type Space } from '@breakwater/cache'
+import { bloomGuard, Cache, type Space } from '@breakwater/cache'
 import { createDataAccess, type DataAccess } from '@breakwater/core'
+import { CONNECTIONS } from '../contenders/contender.js'
 import { answerCalls } from '../process/answer-calls.js'
 import { attack } from './attack.js'
 import { BlockMeter } from './block-meter.js'
@@ -12,6 +13,7 @@ const EXPECTED = 1_000_000
 const ERROR_RATE = 0.01
 /** Rows of a page of the scan: what the driver reads of it in one piece. */
 const PAGE = 2_000
+const WARM_UP_KEYS = 100_000
 const SELECT = 'select id from guarded where id = $1'
 
 let data: DataAccess | undefined
@@ -46,16 +48,29 @@ async function fill(opened: DataAccess): Promise<FillOutcome> {
   return { ms, entries, builds, ...measured, bitsPerKey: bits / entries, expectedErrorRate: errorRate }
 }
 
+/** Fills a filter that nobody needs. */
+async function warmUp(opened: DataAccess): Promise<void> {
+  async function* some(): AsyncGenerator<string> {
+    let left = WARM_UP_KEYS
+    for await (const id of ids(opened))
+      if (left-- > 0) yield id
+      else return
+  }
+  await using cache = new Cache()
+  cache.space('warm-up', { ttl: '1m', load: () => null, guard: bloomGuard({ scan: some, expected: WARM_UP_KEYS }) })
+  await cache.initGuards()
+}
+
 answerCalls<GuardCalls>({
   async open({ postgresUrl, redisUrl, namespace }) {
     data = createDataAccess({
-      postgres: { connectionString: postgresUrl, max: 2, min: 2 },
+      postgres: { connectionString: postgresUrl, max: CONNECTIONS, min: CONNECTIONS },
       redis: { url: redisUrl },
       cache: { namespace },
     })
     await data.init()
-    // What a first query loads and compiles is no part of a fill.
-    for await (const _ of ids(data)) break
+    // What is loaded and compiled the first time is no part of a fill.
+    await warmUp(data)
   },
   async fill() {
     if (data === undefined) throw new Error('called before it was opened')

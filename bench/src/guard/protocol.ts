@@ -43,6 +43,8 @@ export interface AttackOutcome {
   readonly distinct: number
   /** Queries that the attack has cost the database, a second. */
   readonly databaseQps: number
+  /** Those of them that are no false positives of the filter: audits. */
+  readonly beyondErrorRateQps: number
   /** What the process holds after the attack and did not before. */
   readonly heapGrowthBytes: number
 }

@@ -30,7 +30,7 @@ export async function measureGuard(): Promise<RateOutcome> {
   })
   await cache.initGuards()
   const bound = guard as BoundGuard
-  return measure({ add: key => bound.add(key), mayContain: key => bound.mayContain(key) as boolean }, KEYS)
+  return await measure({ add: key => bound.add(key), mayContain: key => bound.mayContain(key) as boolean }, KEYS)
 }
 
 export async function measureStock(): Promise<RateOutcome> {

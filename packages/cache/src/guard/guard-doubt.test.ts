@@ -60,6 +60,20 @@ describe('a guard in doubt', () => {
     await expect(space.guard?.add(1)).rejects.toMatchObject({ code: 'GUARD_ADD_UNACKNOWLEDGED', kind: 'rejected' })
   })
 
+  it('rejects an add that waits for Redis when it is disposed of', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const { cache, space } = guarded(instances.make({ redisTimeout: 500 }), new Table([]))
+    await cache.initGuards()
+    server.hang()
+    const added = expect(space.guard?.add(1)).rejects.toMatchObject({ code: 'GUARD_DISPOSED' })
+    await eventually(() => expect(space.guard?.stats.unacknowledged).toBe(1))
+    await cache.dispose({ deadline: 100 })
+    await added
+    await expect(space.guard?.add(2)).rejects.toMatchObject({ code: 'GUARD_DISPOSED' })
+    server.resume()
+  })
+
   it('opens for as long as somebody says so', async () => {
     await using instances = instancesOn(testRedis().url)
     const table = new Table(upTo(100))
