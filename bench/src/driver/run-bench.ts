@@ -3,6 +3,8 @@
 import { type PostgresServer, startPostgres, startRedis } from '@breakwater/testkit'
 import { USUAL } from '../contenders/index.js'
 import { citiesSnapshot } from '../data/template.js'
+import { runFleet } from '../fleet/run-fleet.js'
+import { simulateFleets } from '../fleet/simulate.js'
 import { runGuard } from '../guard/run-guard.js'
 import { runSoak } from '../guard-soak/run-soak.js'
 import { runPool } from '../pool/run-pool.js'
@@ -17,6 +19,8 @@ export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
   /** Whether pools are compared too, after the scenarios; then the guard is measured, then put through its faults. */
   readonly pool: boolean
+  readonly fleet: boolean
+  readonly fleetSim: boolean
   readonly guard: boolean
   readonly guardSoak: boolean
   /** Longer windows and more of them. */
@@ -39,6 +43,8 @@ export async function runBench(options: BenchOptions): Promise<Results> {
   const compared = scenarios.length > 0 ? await runScenarios(options, postgres) : { redis: null, found: [] }
   const run = { full, seed, signal, onStep }
   const pool = options.pool ? await runPool(run, postgres) : undefined
+  const fleet = options.fleet ? await runFleet(run) : undefined
+  const simulatedFleets = options.fleetSim ? await simulateFleets(run) : undefined
   const guard = options.guard ? await runGuard(run, postgres) : undefined
   const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
   return {
@@ -49,6 +55,8 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     environment: await describeEnvironment({ postgres: postgres.version, redis: compared.redis }),
     scenarios: compared.found,
     ...(pool && { pool }),
+    ...(fleet && { fleet }),
+    ...(simulatedFleets && { simulatedFleets }),
     ...(guard && { guard }),
     ...(guardSoak && { guardSoak }),
   }

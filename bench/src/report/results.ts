@@ -1,6 +1,7 @@
 /** What a run has found, as it is written to the results file: raw rounds and what they add up to. */
 
 import type { ContenderName } from '../contenders/index.js'
+import type { FleetResults, Simulated } from '../fleet/results.js'
 import type { GuardResults } from '../guard/results.js'
 import type { SoakResults } from '../guard-soak/results.js'
 import type { Percentiles } from '../load/latency.js'
@@ -60,6 +61,9 @@ export interface Results {
   readonly scenarios: readonly (ScenarioResult & { readonly summary: ScenarioSummary })[]
   /** If pools were compared. */
   readonly pool?: PoolResults
+  /** If fleets were run, or simulated. */
+  readonly fleet?: FleetResults
+  readonly simulatedFleets?: readonly Simulated[]
   /** If the guard was measured. */
   readonly guard?: GuardResults
   /** If the guard was put through its faults. */
