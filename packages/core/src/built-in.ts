@@ -28,7 +28,11 @@ export function builtInComponents(
 ): BuiltInComponent[] {
   const postgres: BuiltInComponent = {
     name: 'postgres',
-    start: context => pool.init(context),
+    start: async context => {
+      await context.step('connections', () => pool.init(context))
+      // What the first request would have waited for: the catalog's pages, and the driver's own code.
+      await context.step('warm-up query', () => pool.query({ text: 'select 1', signal: context.signal }))
+    },
     left: () => leftOf(pool),
     ...(ownsPool && { heldFromConstruction: true, stop: context => closePool(pool, context) }),
     ...settings.postgres,

@@ -14,6 +14,8 @@ import {
 import { Pool } from '@breakwater/pool'
 import { type BuiltInName, type BuiltInSettings, builtInComponents } from './built-in.js'
 import { type ConsumeOptions, consumerComponent } from './consumers/consumer-component.js'
+import type { Finding } from './environment/checks.js'
+import { type EnvironmentOptions, environmentComponent } from './environment/environment.js'
 import { flushOf } from './flush.js'
 import { transactionsSettled } from './guard/transactions-settled.js'
 import {
@@ -53,6 +55,8 @@ export interface DataAccessOptions {
   readonly cache?: Omit<CacheOptions, 'redis'>
   /** Time-outs of the built-in components, and whether the service may run without them. */
   readonly components?: Partial<Record<BuiltInName, BuiltInSettings>>
+  /** Checks versions, limits and clocks at the start: warnings are logged, failures end it. Default: no check. */
+  readonly environment?: EnvironmentOptions
   /** Gets a line for each step of the start and the stop. Default: none. */
   readonly logger?: Logger
   /**
@@ -78,7 +82,7 @@ export interface DisposeOptions {
   readonly force?: boolean
 }
 
-const OPTIONS = ['postgres', 'redis', 'cache', 'components', 'logger', 'drainDelay', 'flush', 'clock']
+const OPTIONS = ['postgres', 'redis', 'cache', 'components', 'environment', 'logger', 'drainDelay', 'flush', 'clock']
 const SETTINGS = ['startTimeout', 'stopTimeout', 'optional']
 const BUILT_IN_NAMES: readonly string[] = ['postgres', 'redis', 'cache', 'guards'] satisfies BuiltInName[]
 
@@ -129,6 +133,10 @@ export class DataAccess {
     this.#probes = new Probes(this.#lifecycle)
     const owned = { ownsPool: this.pool !== postgres, ownsRedis: this.redis !== redis }
     const builtIn = builtInComponents({ pool: this.pool, redis: this.redis, cache: this.cache, ...owned }, components)
+    if (options.environment !== undefined) {
+      const found = (findings: readonly Finding[]): void => this.#figures.found(findings)
+      builtIn.unshift(environmentComponent(this.pool, this.redis, options.environment, logger, found))
+    }
     for (const component of builtIn) this.#lifecycle.add(component)
     this.#builtInNames = builtIn.map(component => component.name)
   }
@@ -273,6 +281,7 @@ function checkOptions(options: DataAccessOptions): void {
   faults.check(components === undefined || isObject(components), 'components must be settings by component')
   faults.check(drainDelay === undefined || isObject(drainDelay), 'drainDelay must be options')
   faults.check(flush === undefined || typeof flush === 'function', 'flush must be a function')
+  faults.check(options.environment === undefined || isObject(options.environment), 'environment must be options')
   faults.throwIfAny('OPTION_INVALID', 'createDataAccess')
   if (drainDelay !== undefined) checkDrainDelay(drainDelay, faults)
   faults.check(!isObject(cache) || !('redis' in cache), 'cache.redis is set by redis')

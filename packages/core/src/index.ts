@@ -8,6 +8,7 @@ export {
   type DisposeOptions,
   type InitOptions,
 } from './data-access.js'
+export type { EnvironmentOptions } from './environment/environment.js'
 export { type FedSpace, type GuardFeedOptions, guardFeed } from './guard/guard-feed.js'
 export { type GuardFeedSqlOptions, guardFeedSql } from './guard/guard-feed-sql.js'
 export type { DrainDelayOptions } from './http/drain-delay.js'

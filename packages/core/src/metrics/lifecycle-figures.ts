@@ -1,5 +1,6 @@
 /** What the start and the stop come to in figures, counted as they are reported. */
 
+import type { Finding } from '../environment/checks.js'
 import type { LifecycleEvent } from '../lifecycle/events.js'
 import type { Health } from '../lifecycle/health.js'
 import type { Samples } from './sample.js'
@@ -21,6 +22,13 @@ export class LifecycleFigures {
   #forced = 0
   #backgroundFailures = 0
   #leftovers: Record<string, number> = {}
+  #findings: Record<string, number> = {}
+
+  /** Takes in what the check of the environment has found. */
+  found(findings: readonly Finding[]): void {
+    this.#findings = { ok: 0, warning: 0, failure: 0, unknown: 0 }
+    for (const { level } of findings) this.#findings[level] = (this.#findings[level] ?? 0) + 1
+  }
 
   /** Takes in what the lifecycle reports; to be subscribed to its events. */
   readonly note = (event: LifecycleEvent): void => {
@@ -72,6 +80,9 @@ export class LifecycleFigures {
     samples.add('breakwater.lifecycle.in_flight', inFlight)
     samples.add('breakwater.lifecycle.shutdown.forced', this.#forced)
     samples.add('breakwater.lifecycle.background.failures', this.#backgroundFailures)
+    for (const [level, count] of Object.entries(this.#findings)) {
+      samples.add('breakwater.environment.findings', count, { 'breakwater.environment.level': level })
+    }
     for (const [kind, count] of Object.entries(this.#leftovers)) {
       samples.add('breakwater.lifecycle.shutdown.leftover', count, { 'breakwater.lifecycle.kind': kind })
     }
