@@ -1,6 +1,7 @@
 export { eventually } from './eventually.js'
 export { FakeClock } from './fake-clock.js'
 export { type Leftovers, leftovers } from './leftovers.js'
+export { startPgbouncer } from './postgres/start-pgbouncer.js'
 export { type PostgresOptions, type Snapshot, startPostgres } from './postgres/start-postgres.js'
 export { type FaultProxy, startProxy } from './proxy/fault-proxy.js'
 export { type RedisOptions, startRedis } from './redis/start-redis.js'
