@@ -77,7 +77,7 @@ end`
  * `appendTo(log, state, kind, subject)`: tells every instance, and returns the entry's number. Each entry names the one
  * before it.
  */
-export const APPEND_TO = `
+export const APPEND_TO: string = `
 local function appendTo(log, state, kind, subject)
   local previous = redis.call('HGET', state, 'l') or ''
   local id = redis.call('XADD', log, 'MAXLEN', '~', ${LOG_LENGTH}, '*', 'p', previous, 'k', kind, 's', subject)
@@ -86,7 +86,7 @@ local function appendTo(log, state, kind, subject)
 end`
 
 /** `append(kind, subject)`: the same, to the log of the script's own control keys. */
-export const APPEND = `${APPEND_TO}
+export const APPEND: string = `${APPEND_TO}
 local function append(kind, subject)
   return appendTo(KEYS[2], KEYS[1], kind, subject)
 end`
@@ -94,7 +94,7 @@ end`
 /**
  * `store(value, kind, body, stamp, ttl, grace, load ms, meta)`: needs NOW. The life in Redis is ttl + grace.
  */
-export const STORE = `
+export const STORE: string = `
 local function store(value, kind, body, stamp, ttl, grace, loadMs, meta)
   local header = '${FORMAT}' .. kind .. string.format('%013d%013d', now + ttl, now) .. stamp
     .. string.format('%06d%04d', loadMs, #meta) .. meta

@@ -14,7 +14,7 @@ export class TagClock {
   #floor = 0
   readonly #most: number
 
-  constructor(most = MOST_TAGS) {
+  constructor(most: number = MOST_TAGS) {
     this.#most = most
   }
 
