@@ -221,6 +221,16 @@ describe('a cache without Redis', () => {
     expect(await Promise.all(callers)).toEqual(['a', 'b', 'c'])
   })
 
+  it('bounds no loads with an infinite miss budget', async () => {
+    const cache = new Cache({ clock: new FakeClock(), missBudget: Number.POSITIVE_INFINITY })
+    const gate = new Gate<number>()
+    const space = cache.space<number, number>('s', { ttl: '1m', load: gate.load })
+    const callers = Array.from({ length: 100 }, (_, id) => space.get(id))
+    expect(gate.calls).toBe(100)
+    for (let id = 0; id < 100; id++) gate.succeed(id)
+    expect(await Promise.all(callers)).toEqual(Array.from({ length: 100 }, (_, id) => id))
+  })
+
   it('loads with the call’s own loader and policy in getOrLoad', async () => {
     const { cache, clock } = memoryOnly()
     let calls = 0

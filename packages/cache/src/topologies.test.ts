@@ -176,10 +176,7 @@ describe.each([
 })
 
 /** Every read is answered, with what was true when it was asked, before, during and after `fault`. */
-async function survives(
-  fleet: Instances<Redis | Cluster>,
-  fault: (slot: number) => Promise<unknown>,
-): Promise<void> {
+async function survives(fleet: Instances<Redis | Cluster>, fault: (slot: number) => Promise<unknown>): Promise<void> {
   const slot = CLUSTER_TAGS[0]?.[1] ?? 0
   let version = 1
   const caches = [1, 2].map(() => fleet.make({ redisTimeout: 200 }))

@@ -5,14 +5,15 @@ import { Semaphore } from 'async-mutex'
 
 export class MissBudget {
   readonly size: number
-  readonly #semaphore: Semaphore
+  /** None for Infinity, which async-mutex would count down from, for ever. */
+  readonly #semaphore: Semaphore | undefined
   /** Loads that wait for a place. */
   pending = 0
 
   /** @param size loads at once, 1 to Infinity. */
   constructor(size: number) {
     this.size = size
-    this.#semaphore = new Semaphore(size)
+    if (size !== Number.POSITIVE_INFINITY) this.#semaphore = new Semaphore(size)
   }
 
   /**
@@ -22,6 +23,7 @@ export class MissBudget {
    *   reason when it is aborted while waiting.
    */
   async run<T>(load: () => Promise<T>, deadline: Deadline, signal: AbortSignal): Promise<T> {
+    if (this.#semaphore === undefined) return load()
     const acquired = this.#semaphore.acquire()
     this.pending++
     try {
