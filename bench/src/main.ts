@@ -5,6 +5,7 @@
 
 import { relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { formatCacheTables, formatCacheVerdicts } from './cache/table.js'
 import { runBench } from './driver/run-bench.js'
 import { formatFleetTable, formatSimulatedTable } from './fleet/table.js'
 import { formatGuardTables, formatGuardVerdicts } from './guard/table.js'
@@ -23,11 +24,12 @@ const POOL = {
   name: 'pool',
   shows: 'pg.Pool, Breakwater and other pools: the price of a lease, queries a second, faults',
 }
+const CACHE = { name: 'cache', shows: 'Breakwater and other caches: hits, storms, a frozen Redis, stale reads' }
 const FLEET = { name: 'fleet', shows: 'eight processes on a server with twenty connections, pg.Pool and Breakwater' }
 const FLEET_SIM = { name: 'fleet-sim', shows: 'the rule by which a fleet shares, with up to 1,000 members' }
 const GUARD = { name: 'guard', shows: 'the guard: checks a second, error rate, filling it from a million rows' }
 const GUARD_SOAK = { name: 'guard-soak', shows: 'the guard under every fault: every answer compared with the table' }
-const ONLY_IF_NAMED = [POOL, FLEET, FLEET_SIM, GUARD, GUARD_SOAK]
+const ONLY_IF_NAMED = [POOL, CACHE, FLEET, FLEET_SIM, GUARD, GUARD_SOAK]
 
 const BY_DEFAULT = scenarios.filter(each => !each.onlyIfNamed)
 const names = [...scenarios, ...ONLY_IF_NAMED].map(each => each.name)
@@ -72,6 +74,7 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
       pool: named.includes(POOL.name),
       fleet: named.includes(FLEET.name),
       fleetSim: named.includes(FLEET_SIM.name),
+      cache: named.includes(CACHE.name),
       guard: named.includes(GUARD.name),
       guardSoak: named.includes(GUARD_SOAK.name),
       full,
@@ -91,7 +94,7 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
 }
 
 function print(results: Results): void {
-  const { scenarios, pool, fleet, simulatedFleets, guard, guardSoak, seed, seconds, environment } = results
+  const { scenarios, pool, cache, fleet, simulatedFleets, guard, guardSoak, seed, seconds, environment } = results
   const { machine, versions, commit } = environment
   const redis = versions.redis === null ? '' : `, Redis ${versions.redis}`
   const lines = [
@@ -100,6 +103,7 @@ function print(results: Results): void {
     ...(pool ? [...formatPoolTables(pool), ...formatPoolVerdicts(pool)] : []),
     ...(fleet ? formatFleetTable(fleet) : []),
     ...(simulatedFleets ? [formatSimulatedTable(simulatedFleets)] : []),
+    ...(cache ? [...formatCacheTables(cache), ...formatCacheVerdicts(cache)] : []),
     ...(guard ? [...formatGuardTables(guard), ...formatGuardVerdicts(guard)] : []),
     ...(guardSoak ? [formatSoakTable(guardSoak), ...formatSoakVerdicts(guardSoak)] : []),
     `${machine.cores} x ${machine.cpu}, Node ${versions.node}, Postgres ${versions.postgres}${redis}`,
@@ -109,8 +113,8 @@ function print(results: Results): void {
 }
 
 /** Ended early, or wrong answers; a number that was not reached is a result like any other. */
-function hasFailed({ scenarios, pool, fleet, guard, guardSoak }: Results): boolean {
-  if (fleet?.failure !== undefined) return true
+function hasFailed({ scenarios, pool, cache, fleet, guard, guardSoak }: Results): boolean {
+  if (cache?.failure !== undefined || fleet?.failure !== undefined) return true
   if (guard?.failure !== undefined || (guardSoak && hasSoakFailed(guardSoak))) return true
   const parts = [...scenarios, ...(pool ? [{ failure: pool.failure, summary: pool.queries.summary }] : [])]
   return parts.some(({ failure, summary }) => failure !== undefined || summary.some(each => each.wrong > 0))

@@ -1,6 +1,7 @@
 /** A whole run: the servers, a database for each contender, one scenario after the other, and what was found. */
 
 import { type PostgresServer, startPostgres, startRedis } from '@breakwater/testkit'
+import { runCache } from '../cache/run-cache.js'
 import { USUAL } from '../contenders/index.js'
 import { citiesSnapshot } from '../data/template.js'
 import { runFleet } from '../fleet/run-fleet.js'
@@ -17,11 +18,12 @@ import { runScenario } from './run-scenario.js'
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
-  /** Whether pools are compared too, after the scenarios; then the guard is measured, then put through its faults. */
+  /** Whether pools are compared too, after the scenarios; then caches are, then the guard is measured, then put through its faults. */
   readonly pool: boolean
   readonly fleet: boolean
   readonly fleetSim: boolean
   readonly guard: boolean
+  readonly cache: boolean
   readonly guardSoak: boolean
   /** Longer windows and more of them. */
   readonly full: boolean
@@ -45,6 +47,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
   const pool = options.pool ? await runPool(run, postgres) : undefined
   const fleet = options.fleet ? await runFleet(run) : undefined
   const simulatedFleets = options.fleetSim ? await simulateFleets(run) : undefined
+  const cache = options.cache ? await runCache(run) : undefined
   const guard = options.guard ? await runGuard(run, postgres) : undefined
   const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
   return {
@@ -57,6 +60,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     ...(pool && { pool }),
     ...(fleet && { fleet }),
     ...(simulatedFleets && { simulatedFleets }),
+    ...(cache && { cache }),
     ...(guard && { guard }),
     ...(guardSoak && { guardSoak }),
   }

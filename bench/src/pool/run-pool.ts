@@ -2,8 +2,8 @@
 
 import type { PostgresServer } from '@breakwater/testkit'
 import { TEMPLATE } from '../data/template.js'
+import { buildPackage } from '../process/build-package.js'
 import { describeError } from '../report/describe-error.js'
-import { buildPool } from './build-pool.js'
 import { compareLeases } from './compare-leases.js'
 import { compareQueries } from './compare-queries.js'
 import { observeFaults } from './observe-faults.js'
@@ -23,7 +23,7 @@ export async function runPool(run: PoolRun, postgres: PostgresServer): Promise<P
   let failure: string | undefined
   try {
     run.onStep('pool: building the package')
-    await buildPool(run.signal)
+    await buildPackage('pool', run.signal)
     await using database = await postgres.createDatabase({ template: TEMPLATE })
     await compareLeases(run, database.url, leases)
     await compareQueries(run, database.url, queries)

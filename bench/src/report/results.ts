@@ -1,5 +1,6 @@
 /** What a run has found, as it is written to the results file: raw rounds and what they add up to. */
 
+import type { CacheResults } from '../cache/results.js'
 import type { ContenderName } from '../contenders/index.js'
 import type { FleetResults, Simulated } from '../fleet/results.js'
 import type { GuardResults } from '../guard/results.js'
@@ -64,6 +65,7 @@ export interface Results {
   /** If fleets were run, or simulated. */
   readonly fleet?: FleetResults
   readonly simulatedFleets?: readonly Simulated[]
+  readonly cache?: CacheResults
   /** If the guard was measured. */
   readonly guard?: GuardResults
   /** If the guard was put through its faults. */
