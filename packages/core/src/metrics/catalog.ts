@@ -28,7 +28,65 @@ function histogram(help: string, ...labels: string[]): MetricKind {
 
 const OPERATION = ['db.system.name', 'db.namespace', 'server.address', 'server.port', 'error.type']
 
-export const CATALOG = {
+/** OpenTelemetry's, or ours. */
+export type MetricName =
+  | 'db.client.operation.duration'
+  | 'db.client.connection.count'
+  | 'db.client.connection.idle.max'
+  | 'db.client.connection.idle.min'
+  | 'db.client.connection.max'
+  | 'db.client.connection.pending_requests'
+  | 'db.client.connection.timeouts'
+  | 'db.client.connection.create_time'
+  | 'db.client.connection.wait_time'
+  | 'db.client.connection.use_time'
+  | 'breakwater.pool.connection.creating'
+  | 'breakwater.pool.connection.create_failures'
+  | 'breakwater.pool.connection.lost'
+  | 'breakwater.pool.connection.retired'
+  | 'breakwater.pool.rejections'
+  | 'breakwater.pool.query.retries'
+  | 'breakwater.pool.lease.leaked'
+  | 'breakwater.pool.lease.left_in_transaction'
+  | 'breakwater.cache.requests'
+  | 'breakwater.cache.load.duration'
+  | 'breakwater.cache.load.failures'
+  | 'breakwater.cache.load.waits'
+  | 'breakwater.cache.load.fenced'
+  | 'breakwater.cache.redis.bypassed'
+  | 'breakwater.cache.poisoned'
+  | 'breakwater.cache.load.active'
+  | 'breakwater.cache.load.pending'
+  | 'breakwater.cache.load.budget'
+  | 'breakwater.cache.entry.count'
+  | 'breakwater.cache.size'
+  | 'breakwater.cache.evictions'
+  | 'breakwater.cache.redis.failures'
+  | 'breakwater.cache.invalidations'
+  | 'breakwater.cache.invalidation.gaps'
+  | 'breakwater.cache.following'
+  | 'breakwater.guard.state'
+  | 'breakwater.guard.entries'
+  | 'breakwater.guard.error_rate'
+  | 'breakwater.guard.unanswered'
+  | 'breakwater.guard.openings'
+  | 'breakwater.guard.audits'
+  | 'breakwater.guard.false_negatives'
+  | 'breakwater.breaker.state'
+  | 'breakwater.lifecycle.state'
+  | 'breakwater.lifecycle.component.state'
+  | 'breakwater.lifecycle.step.duration'
+  | 'breakwater.lifecycle.step.failures'
+  | 'breakwater.lifecycle.start.duration'
+  | 'breakwater.lifecycle.stop.duration'
+  | 'breakwater.lifecycle.uptime'
+  | 'breakwater.lifecycle.in_flight'
+  | 'breakwater.lifecycle.shutdown.forced'
+  | 'breakwater.lifecycle.shutdown.leftover'
+  | 'breakwater.lifecycle.background.failures'
+  | 'breakwater.environment.findings'
+
+export const CATALOG: Readonly<Record<MetricName, MetricKind>> = {
   'db.client.operation.duration': histogram(
     'Duration of queries, from when they have a connection',
     POOL,
@@ -140,9 +198,7 @@ export const CATALOG = {
     'What the check of the environment found',
     'breakwater.environment.level',
   ),
-} as const satisfies Record<string, MetricKind>
-
-export type MetricName = keyof typeof CATALOG
+}
 
 /** The name under which Prometheus knows a metric. Source: OpenTelemetry's compatibility rules for Prometheus. */
 export function prometheusName(name: MetricName): string {
