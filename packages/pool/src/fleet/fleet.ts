@@ -81,6 +81,8 @@ interface Patience {
 const PRESSED_MS = 50
 /** All connections have been with their users for so long, while others wait: one more comes in without a slot. */
 const DOOR_MS = 100
+/** A look that found nothing idle is tried again. */
+const AGAIN_MS = 100
 /** How long the server's limits and its other users count as known. */
 const CENSUS_MS = 2_000
 /** Looks that a connection without a slot waits for one to be given up. */
@@ -259,8 +261,12 @@ export class Fleet<C extends object> {
 
   stop(): void {
     this.#isStopped = true
+    this.#cancelTimer()
+  }
+
+  #cancelTimer(): void {
     this.#timer?.cancel()
-    this.#timer = undefined
+    this.#nextAt = Number.POSITIVE_INFINITY
   }
 
   async #lookOn(connection: C): Promise<void> {
@@ -282,6 +288,7 @@ export class Fleet<C extends object> {
     } finally {
       this.#isLooking = false
       this.#apply()
+      this.#cancelTimer()
       this.#schedule(this.#nextLookMs(isWaiting))
     }
   }
@@ -439,9 +446,12 @@ export class Fleet<C extends object> {
     void this.#visit(holder)
   }
 
-  async #visit(connection?: C): Promise<void> {
+  async #visit(connection: C): Promise<void> {
     const lease = this.#hooks.borrow(connection)
-    if (!lease) return
+    if (lease) await this.#attendTo(lease)
+  }
+
+  async #attendTo(lease: NonNullable<ReturnType<FleetHooks<C>['borrow']>>): Promise<void> {
     const reason = await this.attend(lease.value)
     if (reason) lease.retire(reason)
     else lease.release()
@@ -474,10 +484,17 @@ export class Fleet<C extends object> {
     this.#nextAt = at
     this.#timer = clock.schedule(ms, () => {
       this.#nextAt = Number.POSITIVE_INFINITY
-      this.#isDue = this.#seats.seated > 0
-      this.#dueAt = clock.now()
-      if (this.#isDue) void this.#visit()
+      if (this.#isDue || this.isSeated) this.#fallDue()
     })
+  }
+
+  #fallDue(): void {
+    if (!this.#isDue) this.#dueAt = this.#hooks.clock.now()
+    this.#isDue = true
+    const lease = this.#hooks.borrow()
+    if (lease) void this.#attendTo(lease)
+    // All are in use, or being validated: the first that is given back is asked, or one that is idle by then.
+    else this.#schedule(AGAIN_MS)
   }
 
   #askerOf(connection: C): Ask {
