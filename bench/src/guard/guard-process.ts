@@ -12,7 +12,7 @@ import { measureGuard, measureStock } from './rates.js'
 const EXPECTED = 1_000_000
 const ERROR_RATE = 0.01
 /** Rows of a page of the scan: what the driver reads of it in one piece. */
-const PAGE = 2_000
+const PAGE = 1_000
 const WARM_UP_KEYS = 100_000
 const SELECT = 'select id from guarded where id = $1'
 
