@@ -10,6 +10,7 @@
  */
 
 import { type Clock, type Duration, type Faults, parseDuration } from '@breakwater/kernel'
+import { sleep } from '../work/sleep.js'
 
 export interface DrainDelayOptions {
   /** Waits at least this long, routed to or not. Default 0. */
@@ -105,15 +106,3 @@ async function waitWhile(left: () => number, clock: Clock, signal: AbortSignal):
 }
 
 const LOOK_MS = 50
-
-function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const wake = (): void => {
-      timer.cancel()
-      signal.removeEventListener('abort', wake)
-      resolve()
-    }
-    const timer = clock.schedule(ms, wake, { keepAlive: true })
-    signal.addEventListener('abort', wake)
-  })
-}

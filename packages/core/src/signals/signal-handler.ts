@@ -62,6 +62,7 @@ export class SignalHandler {
   readonly #remove: (() => void)[] = []
   #told = 0
   #code = 0
+  #isOver = false
 
   constructor(service: Stoppable, clock: Clock, options: SignalOptions = {}) {
     checkSignalOptions(options)
@@ -92,6 +93,7 @@ export class SignalHandler {
   }
 
   #onSignal(signal: string): void {
+    if (this.#isOver) process.exit()
     this.#told++
     if (this.#told > 2) process.exit(EXIT_FAILED)
     const isSecond = this.#told === 2
@@ -107,6 +109,7 @@ export class SignalHandler {
     if (this.#told > 0 && (error as { code?: unknown } | undefined)?.code === 'INIT_CANCELLED') return
     const isFirst = this.#told === 0
     this.#code = EXIT_FAILED
+    if (this.#isOver) process.exitCode = EXIT_FAILED
     if (!this.#service.isLogged) process.stderr.write(`${inspect(error)}\n`)
     this.#service.events.emit({ type: 'lifecycle.signal', signal: kind, isSecond: !isFirst, error })
     if (!isFirst) return
@@ -131,8 +134,10 @@ export class SignalHandler {
   }
 
   #letEnd(): void {
-    this.#listenNoMore()
+    this.#isOver = true
     process.exitCode = this.#code
+    // Of what is listened to only this keeps the process alive; the one who awaited a start is yet to hear of its end.
+    process.channel?.unref()
     this.#clock.schedule(LINGER_MS, () => void this.#exit())
   }
 

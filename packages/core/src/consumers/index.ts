@@ -1,0 +1,2 @@
+export { type Job, type PostgresQueueOptions, postgresQueueConsumer } from './postgres-queue.js'
+export { type RedisStreamOptions, redisStreamConsumer, type StreamEntry } from './redis-stream.js'

@@ -1,0 +1,1 @@
+export { assertGraceful, type GracefulOptions, type GracefulReport, type LoadContext } from './assert-graceful.js'
