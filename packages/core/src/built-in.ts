@@ -5,6 +5,7 @@ import { BreakwaterError, type StepContext } from '@breakwater/kernel'
 import type { Pool } from '@breakwater/pool'
 import type { BuiltInComponent, Component } from './lifecycle/component.js'
 import { type AnyRedis, closeRedisClient, whenReady } from './redis-client.js'
+import type { Work } from './work/work-list.js'
 
 export type BuiltInName = 'postgres' | 'redis' | 'cache' | 'guards'
 
@@ -76,10 +77,20 @@ export function builtInComponents(
   return [postgres, ...(redisComponent ? [redisComponent] : []), cacheComponent, guards]
 }
 
-/** What is still asked of the pool, if anything is. */
+/** What is still asked of the pool, if anything is, each query with the work that it belongs to. */
 function leftOf(pool: Pool): object | undefined {
-  const { leased, pending } = pool.stats()
-  return leased + pending > 0 ? { leased, pending } : undefined
+  const { queries, clients, pending } = pool.inUse()
+  if (queries.length + clients.length + pending === 0) return undefined
+  return {
+    queries: queries.map(({ caller, ...query }) => ({ ...query, ...(caller !== undefined && workOf(caller as Work)) })),
+    clients,
+    pending,
+  }
+}
+
+function workOf({ name, traceId }: Work): object {
+  const id = traceId()
+  return { work: name, ...(id !== undefined && { traceId: id }) }
 }
 
 /** Ends the pool, and tells if that took force. */

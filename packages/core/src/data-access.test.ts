@@ -7,6 +7,7 @@ import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createDataAccess, type DataAccess, type DataAccessOptions } from './data-access.js'
+import type { Leftovers } from './lifecycle/events.js'
 import type { LifecycleError } from './lifecycle/failure.js'
 
 let database: Database
@@ -242,6 +243,46 @@ describe('the stop', () => {
     })
     expect(await query).toBeInstanceOf(Error)
     expect(data.redis?.status).toBe('end')
+  })
+
+  it('by force leaves no backend, tells of what it ended, and settles every promise', async () => {
+    const data = make({ postgres: { leakWarningAfter: '1m' } as never })
+    await data.init()
+    const trackedQuery = data.track('report', () => data.pool.query('select pg_sleep(60) from pg_class'))
+    const leaked = await data.pool.connect()
+    const inTransaction = leaked.query('begin; select pg_sleep(60)')
+    const rest = Array.from({ length: 6 }, () => data.pool.query('select pg_sleep(60)'))
+    const settled = Promise.allSettled([trackedQuery, inTransaction, ...rest])
+    await eventually(() => expect(data.pool.inUse()).toMatchObject({ pending: 4 }))
+    const error = await failure(data.dispose({ force: true }))
+    expect(await backends(data.label)).toBe(0)
+    expect((await settled).map(each => each.status)).toEqual(Array.from({ length: 8 }, () => 'rejected'))
+    const { work, components } = error.left as Leftovers
+    expect(work).toMatchObject([{ kind: 'tracked', name: 'report' }])
+    expect(components.postgres).toMatchObject({ pending: 4 })
+    const { queries, clients } = components.postgres as { queries: object[]; clients: object[] }
+    expect(queries).toContainEqual({ summary: 'SELECT pg_class', ageMs: expect.any(Number), work: 'report' })
+    expect(clients).toHaveLength(4)
+    expect(clients).toContainEqual(
+      expect.objectContaining({ acquiredAt: expect.stringContaining('data-access.test.ts') }),
+    )
+    expect(error.message).toContain('still under way: report')
+  })
+
+  it('serves stale values and refreshes none from its first moment on', async () => {
+    const data = make()
+    let loads = 0
+    const space = data.cache.space('stale', { ttl: 1, grace: '1m', load: () => ++loads })
+    await data.init()
+    expect(await space.get('k')).toBe(1)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    let seen: unknown
+    const work = data.track('work', async ({ draining }) => {
+      await new Promise(resolve => draining.addEventListener('abort', resolve))
+      seen = await space.get('k')
+    })
+    await Promise.all([data.dispose(), work])
+    expect([seen, loads]).toEqual([1, 1])
   })
 
   it('keeps its deadline when Redis hangs', async () => {

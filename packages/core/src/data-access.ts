@@ -113,7 +113,13 @@ export class DataAccess {
     const { postgres, redis, cache = {}, components = {}, logger, flush, clock = systemClock } = options
     this.#clock = clock
     this.#logger = logger
-    this.pool = isPool(postgres) ? postgres : new Pool({ clock, ...postgres })
+    const delay = resolveDrainDelay(options.drainDelay)
+    this.#lifecycle = new Lifecycle(clock, logger, {
+      delay: (signal, budgetMs) => waitForQuiet(delay, this.#traffic(), clock, budgetMs, signal),
+      flush: flushOf(logger, flush),
+    })
+    const { inFlight } = this.#lifecycle
+    this.pool = isPool(postgres) ? postgres : new Pool({ clock, describeCaller: () => inFlight.current, ...postgres })
     this.redis = redis === undefined || isRedis(redis) ? redis : createRedisClient(redis, logger)
     this.cache = new Cache({
       clock,
@@ -122,11 +128,6 @@ export class DataAccess {
       ...(logger && { logger }),
       ...(this.redis && { redis: this.redis }),
       ...cache,
-    })
-    const delay = resolveDrainDelay(options.drainDelay)
-    this.#lifecycle = new Lifecycle(clock, logger, {
-      delay: (signal, budgetMs) => waitForQuiet(delay, this.#traffic(), clock, budgetMs, signal),
-      flush: flushOf(logger, flush),
     })
     this.#lifecycle.events.subscribe(this.#figures.note)
     if (logger !== undefined) this.pool.observe(logPool(logger, clock))

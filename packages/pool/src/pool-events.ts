@@ -4,7 +4,7 @@ import type { Durations } from '@breakwater/kernel'
 import type { ResourcePoolDuration, ResourcePoolEvent, ResourcePoolStats } from './engine/stats.js'
 import type { FleetEvent, FleetStats } from './fleet/telling.js'
 import type { LaneStats } from './lanes/lanes.js'
-import type { QueryDuration, ServerAddress } from './queries/query-log.js'
+import type { QueryDuration, QueryUnderWay, ServerAddress } from './queries/query-log.js'
 import type { SizedEvent, SizingStats } from './sizing/capacity.js'
 
 export type PoolEvent =
@@ -31,9 +31,24 @@ export type PoolEvent =
       /** Where it was acquired, one frame a line; with `leakWarningAfter` alone. */
       readonly acquiredAt: string | undefined
     }
-
   /** The server does not keep prepared statements as the pool has seen by that error: no more are prepared, for good. */
   | { readonly type: 'names-off'; readonly pool: string; readonly code: string }
+
+/** What is asked of a pool at this moment. */
+export interface PoolInUse {
+  /** Queries under way, the oldest first. */
+  readonly queries: readonly QueryUnderWay[]
+  /** Clients with the application, those of `pool.query` included. */
+  readonly clients: readonly {
+    readonly heldMs: number
+    /** Of its backend. */
+    readonly processId?: number
+    /** Where it was acquired, one frame a line; with `leakWarningAfter` alone. */
+    readonly acquiredAt?: string
+  }[]
+  /** Callers that wait for a client. */
+  readonly pending: number
+}
 
 export interface PoolStats extends ResourcePoolStats {
   /** Connections lost, idle or in use. */

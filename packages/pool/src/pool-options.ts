@@ -59,6 +59,8 @@ export interface PoolConfig extends DriverPoolConfig {
    * `max` is then 100 by default.
    */
   sizing?: SizingOptions | undefined
+  /** Called for each query in its caller's context; what it returns is told of a query under way by `inUse()`. Default: none. */
+  describeCaller?: (() => unknown) | undefined
   /** Default: the process's own. */
   clock?: Clock | undefined
 }
@@ -90,6 +92,7 @@ export interface ResolvedPoolOptions {
   readonly onQueryError: 'keep' | 'destroy'
   readonly pipeline: boolean
   readonly clock: Clock
+  readonly describeCaller: (() => unknown) | undefined
   readonly capacity: Omit<CapacityOptions, 'name' | 'clock'>
   /** For the engine; the factory is the pool's. */
   readonly engine: Omit<ResourcePoolOptions<never>, 'factory'>
@@ -103,7 +106,7 @@ export const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
 /** Before the first probe; Node then sends one a second, ten times. The system's own default is two hours. */
 export const KEEP_ALIVE_MS = 10_000
 const HEALTH = { idleWindow: '500ms', timeout: '1s', keepalive: '30s', deadAfter: '10s' } as const
-const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect'] as const
+const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect', 'describeCaller'] as const
 
 /** @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault. */
 export function resolvePoolOptions(given: PoolConfig | null | undefined): ResolvedPoolOptions {
@@ -157,6 +160,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     pipeline,
     clock,
     capacity: { max, min, createTimeoutMs: createTimeout, fleet, sizing },
+    describeCaller: options.describeCaller,
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },

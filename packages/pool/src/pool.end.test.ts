@@ -159,3 +159,28 @@ describe('drain', () => {
     client.release()
   })
 })
+
+describe('inUse', () => {
+  it('tells of what runs, of who holds a client and of who waits, and of nothing when that is over', async () => {
+    const pool = database.pool({ max: 2, leakWarningAfter: '1m', describeCaller: () => 'me' })
+    const client = await pool.connect()
+    const running = pool.query(`select 'secret' from pg_sleep(0.2)`)
+    await eventually(() => pool.inUse().queries.length === 1)
+    const waiting = pool.connect()
+    const { queries, clients, pending } = pool.inUse()
+    expect(queries).toEqual([{ summary: 'SELECT pg_sleep', ageMs: expect.any(Number), caller: 'me' }])
+    expect(clients).toHaveLength(2)
+    expect(clients[0]).toMatchObject({
+      processId: expect.any(Number),
+      acquiredAt: expect.stringContaining('pool.end.test'),
+    })
+    expect(pending).toBe(1)
+    client.release()
+    const last = await waiting
+    last.release()
+    await running
+    await expect(pool.query('select nothing from nowhere')).rejects.toThrow('nowhere')
+    expect(pool.inUse()).toEqual({ queries: [], clients: [], pending: 0 })
+    await pool.end()
+  })
+})

@@ -23,7 +23,7 @@ import {
 import type { Size } from './engine/options.js'
 import type { AcquireOptions, StopOptions } from './engine/waits.js'
 import { ENDED, ENDED_TWICE, FUNCTION_AS_QUERY, inDriverWords, stopped, usage } from './pool-errors.js'
-import type { PoolDuration, PoolEvent, PoolStats } from './pool-events.js'
+import type { PoolDuration, PoolEvent, PoolInUse, PoolStats } from './pool-events.js'
 import { DEFAULT_CONNECTION_TIMEOUT_MS, KEEP_ALIVE_MS, type PoolConfig, resolvePoolOptions } from './pool-options.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: pg's own default for the type of a row, and of the values of a query.
@@ -223,6 +223,11 @@ export class Pool extends PoolBase implements Managed, AsyncDisposable {
     return () => {
       for (const stop of stops) stop()
     }
+  }
+
+  /** Returns what is asked of the pool at this moment, for the one who wants to know whom a stop is waiting for. */
+  inUse(): PoolInUse {
+    return this._breakwater.clients.inUse()
   }
 
   stats(): PoolStats {

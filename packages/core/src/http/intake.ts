@@ -4,6 +4,7 @@
  */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { withTrace } from '../tracing/trace-context.js'
 import type { InFlight } from '../work/in-flight.js'
@@ -32,14 +33,19 @@ export class HttpIntake {
     })
   }
 
-  /** Takes no new connection from now on, and closes those that are idle. */
-  close(): void {
-    if (this.#server.listening) this.#server.close()
+  /** Takes no new connection from now on. Those that are idle stay, where an `http.Server`'s own `close` would close them. */
+  closePort(): void {
+    if (this.#server.listening) NetServer.prototype.close.call(this.#server)
+  }
+
+  closeIdle(): void {
     this.#server.closeIdleConnections()
   }
 
   /** Ends every connection that is left, upgraded ones included. */
   destroy(): void {
+    // For the timer that it keeps; it is not listening any more.
+    this.#server.close()
     this.#server.closeAllConnections()
     for (const socket of this.#upgraded) socket.destroy()
   }

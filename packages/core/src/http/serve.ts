@@ -29,6 +29,11 @@ export interface ServeOptions {
 }
 
 const KNOWN = ['port', 'host', 'path', 'name', 'dependsOn', 'whileDraining', 'stopTimeout']
+/**
+ * How long connections that are idle stay open when the port is closed. A request may be on its way over one of them, and
+ * would be lost; in this time it arrives, is answered, and its connection closed.
+ */
+const IDLE_MS = 100
 /** For the last bytes of answers on their way to close their connections by themselves. */
 const LAST_BYTES_MS = 250
 
@@ -51,7 +56,7 @@ export function serverComponent(
   return {
     name,
     ready: ({ signal }) => (isToListen ? listen(server, { port, host, path }, signal) : undefined),
-    drain: () => intake.close(),
+    drain: ({ signal }) => closeIntake(server, intake, clock, signal),
     stop: context => close(server, intake, clock, context),
     ...(dependsOn && { dependsOn }),
     ...(stopTimeout !== undefined && { stopTimeout }),
@@ -75,22 +80,31 @@ async function listen(server: Server, { port, host, path }: Address, signal: Abo
   }
 }
 
+async function closeIntake(server: Server, intake: HttpIntake, clock: Clock, signal: AbortSignal): Promise<void> {
+  // Behind the loop's look at the port: whoever has connected already is let in, not cut off.
+  await new Promise(setImmediate)
+  intake.closePort()
+  await emptied(server, clock, IDLE_MS, signal)
+  intake.closeIdle()
+}
+
 /** Every answer is out by now, or is not to be waited for. */
 async function close(server: Server, intake: HttpIntake, clock: Clock, { signal }: StepContext): Promise<void> {
-  intake.close()
-  if (!signal.aborted) await emptied(server, clock, signal)
+  intake.closePort()
+  intake.closeIdle()
+  if (!signal.aborted) await emptied(server, clock, LAST_BYTES_MS, signal)
   intake.destroy()
 }
 
-/** Resolves when no connection is left, or there is no time for that. */
-function emptied(server: Server, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Resolves when no connection is left, or after `ms`. */
+function emptied(server: Server, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const done = (): void => {
       timer.cancel()
       signal.removeEventListener('abort', done)
       resolve()
     }
-    const timer = clock.schedule(LAST_BYTES_MS, done, { keepAlive: true })
+    const timer = clock.schedule(ms, done, { keepAlive: true })
     signal.addEventListener('abort', done)
     server.getConnections((_, count) => (count === 0 ? done() : server.once('close', done)))
   })

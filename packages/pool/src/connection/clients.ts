@@ -25,7 +25,7 @@ import type { AcquireOptions } from '../engine/waits.js'
 import { type Ground, Lanes } from '../lanes/lanes.js'
 import type { Statement } from '../lanes/statement.js'
 import { inDriverWords, RELEASED_TWICE, traced, usage } from '../pool-errors.js'
-import type { PoolEvent, PoolStats } from '../pool-events.js'
+import type { PoolEvent, PoolInUse, PoolStats } from '../pool-events.js'
 import type { ResolvedPoolOptions } from '../pool-options.js'
 import { watchQueries } from '../queries/client-query.js'
 import { QueryLog } from '../queries/query-log.js'
@@ -71,7 +71,7 @@ export class Clients {
     this.#options = options
     this.#clock = clock
     this.#retries = new RetryBudget(clock)
-    this.queries = new QueryLog(engine.name ?? '', clock)
+    this.queries = new QueryLog(engine.name ?? '', clock, options.describeCaller)
     this.connections = new ResourcePool<Connection>({
       ...engine,
       factory: {
@@ -130,6 +130,24 @@ export class Clients {
     const sized = { ...(fleet && { fleet }), ...(sizing && { sizing }) }
     const lanes = this.#lanes?.stats()
     return { ...this.connections.stats(), ...own, lanes, query, queryFailed, server, ...sized }
+  }
+
+  /** See `Pool.inUse`. */
+  inUse(): PoolInUse {
+    const now = this.#clock.coarse()
+    const clients = [...this.#all].flatMap(({ lease, lentAt, client }) => {
+      if (lease === undefined) return []
+      const { acquiredAt } = lease
+      const processId = processIdOf(client)
+      return [
+        {
+          heldMs: Math.round(now - lentAt),
+          ...(processId !== undefined && { processId }),
+          ...(acquiredAt !== undefined && { acquiredAt }),
+        },
+      ]
+    })
+    return { queries: this.queries.underWay(), clients, pending: this.connections.state().pending }
   }
 
   /** Resolves with a client that is the caller's until its `release`, which is a new function for each checkout. */
@@ -233,6 +251,7 @@ export class Clients {
   #occupy(lease: Lease<Connection>): void {
     const connection = lease.value
     connection.lease = lease
+    connection.lentAt = this.#clock.coarse()
     this.#health.watch()
     this.capacity.watch()
     if (this.#pool.options.allowExitOnIdle) keepAlive(connection.client, true)

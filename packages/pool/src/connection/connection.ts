@@ -15,6 +15,8 @@ export class Connection {
   names: NamesOfConnection | undefined = undefined
   /** False once the application has had the client. */
   isNew = true
+  /** When the application got it, by the coarse clock. */
+  lentAt = 0
   /** When it was last put to rest, by the coarse clock. */
   restsSince = 0
   /** Its socket or its backend is gone. */

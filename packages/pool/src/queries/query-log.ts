@@ -49,11 +49,23 @@ const channel: TracingChannel<QueryMessage> = tracingChannel<QueryMessage, Query
 export interface RunningQuery {
   readonly startedMs: number
   readonly query: unknown
+  /** What `describeCaller` said when it began. */
+  readonly caller: unknown
   /** Only while somebody listens. */
   readonly message: QueryMessage | undefined
 }
 
+/** A query under way, as a report tells of it. */
+export interface QueryUnderWay {
+  /** Its first word and the first table: `SELECT users`. Never its text, in which there may be values. */
+  readonly summary: string
+  readonly ageMs: number
+  readonly caller?: unknown
+}
+
 export class QueryLog {
+  readonly #running = new Set<RunningQuery>()
+  readonly #describeCaller: (() => unknown) | undefined
   readonly #pool: string
   readonly #clock: Clock
   readonly #succeeded = new Histogram()
@@ -64,9 +76,20 @@ export class QueryLog {
   /** Empty until the first connection. */
   server: ServerAddress = {}
 
-  constructor(pool: string, clock: Clock) {
+  constructor(pool: string, clock: Clock, describeCaller?: () => unknown) {
     this.#pool = pool
     this.#clock = clock
+    this.#describeCaller = describeCaller
+  }
+
+  /** Lists what is under way, the oldest first. */
+  underWay(): QueryUnderWay[] {
+    const now = this.#clock.now()
+    return [...this.#running].map(({ startedMs, query, caller }) => ({
+      summary: summaryOf(describe(query).text),
+      ageMs: Math.round(now - startedMs),
+      ...(caller !== undefined && { caller }),
+    }))
   }
 
   get succeeded(): Durations {
@@ -79,20 +102,23 @@ export class QueryLog {
 
   /** Runs `start`, which sends the query and tells of its end by `end`. */
   begin<R>(query: unknown, start: (running: RunningQuery) => R): R {
+    const caller = this.#describeCaller?.()
     const startedMs = this.#clock.now()
-    if (!channel.hasSubscribers) return start({ startedMs, query, message: undefined })
+    if (!channel.hasSubscribers) return this.#start({ startedMs, query, caller, message: undefined }, start)
     const message: QueryMessage = { pool: this.#pool, ...describe(query), server: this.server }
     // Whoever has bound a store to the channel is to find it in what the query does.
     return channel.start.runStores(message, () => {
       try {
-        return start({ startedMs, query, message })
+        return this.#start({ startedMs, query, caller, message }, start)
       } finally {
         channel.end.publish(message)
       }
     })
   }
 
-  end({ startedMs, query, message }: RunningQuery, error: unknown, result: unknown): void {
+  end(running: RunningQuery, error: unknown, result: unknown): void {
+    const { startedMs, query, message } = running
+    this.#running.delete(running)
     const ms = this.#clock.now() - startedMs
     const errorType = error ? errorTypeOf(error) : undefined
     if (this.timed && errorType === undefined) this.timed(describe(query).text, ms)
@@ -100,6 +126,16 @@ export class QueryLog {
     else this.#histogramOf(errorType).record(ms)
     if (this.durations.hasListeners) this.durations.emit({ type: 'query', ms, errorType })
     if (message) tellEnd(message, error, result)
+  }
+
+  #start<R>(running: RunningQuery, start: (running: RunningQuery) => R): R {
+    this.#running.add(running)
+    try {
+      return start(running)
+    } catch (error) {
+      this.#running.delete(running)
+      throw error
+    }
   }
 
   #histogramOf(errorType: string): Histogram {
@@ -126,6 +162,17 @@ function describe(query: unknown): Pick<QueryMessage, 'text' | 'statement'> {
   if (typeof query === 'string') return { text: query, statement: undefined }
   const { text, name } = (query ?? {}) as { text?: unknown; name?: unknown }
   return { text: typeof text === 'string' ? text : '', statement: typeof name === 'string' ? name : undefined }
+}
+
+const TABLE = /\b(?:from|into|update|join|table)\s+((?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?)/i
+/** Far more than comes before the first table of a query that somebody wrote. */
+const LOOKED_AT = 2_000
+
+function summaryOf(text: string): string {
+  const start = text.slice(0, LOOKED_AT)
+  const word = /^[\s(]*(\w+)/.exec(start)?.[1]?.toUpperCase() ?? ''
+  const table = TABLE.exec(start)?.[1]
+  return table === undefined ? word : `${word} ${table}`
 }
 
 function errorTypeOf(error: unknown): string {
