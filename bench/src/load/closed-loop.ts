@@ -51,7 +51,7 @@ export async function runClosedLoop(load: ClosedLoad, target: Target, patienceMs
       try {
         const answer = await target.ask(id)
         now = performance.now()
-        latency.record(now - askedAt)
+        if (target.isTimed?.(answer) !== false) latency.record(now - askedAt)
         answered++
         if (!target.check(id, answer)) wrong++
       } catch (error) {

@@ -9,6 +9,8 @@ import type { PoolRun } from './pool-run.js'
 import type { QueryRound } from './results.js'
 
 const CALLERS = [1, 10, 100, 1_000]
+/** Some of the queries take 50 ms: how do the others fare? */
+const MIXED = { callers: 100, slowShares: [0.01, 0.05] }
 /** Many short rounds rather than a few long ones: the machine's other work comes and goes, and the median leaves it out. */
 const SIZE = { quick: { rounds: 5, durationMs: 400 }, full: { rounds: 11, durationMs: 1_500 } }
 /** Before each window, so that connections that were closed meanwhile for being idle are open again. */
@@ -17,23 +19,31 @@ const RUN_IN_MS = 100
 /** Adds to `found` as it measures. */
 export async function compareQueries(run: PoolRun, postgresUrl: string, found: QueryRound[]): Promise<void> {
   await using lanes = await Lanes.open(allContenders, postgresUrl, run.signal)
-  for (const callers of CALLERS) await compare(run, lanes, callers, found)
+  for (const callers of CALLERS) await compare(run, lanes, callers, undefined, found)
+  for (const slowShare of MIXED.slowShares) await compare(run, lanes, MIXED.callers, slowShare, found)
 }
 
-async function compare(run: PoolRun, { all }: Lanes, callers: number, found: QueryRound[]): Promise<void> {
+async function compare(
+  run: PoolRun,
+  { all }: Lanes,
+  callers: number,
+  slowShare: number | undefined,
+  found: QueryRound[],
+): Promise<void> {
   const { seed } = run
   const { rounds, durationMs } = SIZE[run.full ? 'full' : 'quick']
-  const what = `pool: queries by ${callers} ${callers === 1 ? 'caller' : 'callers'}`
+  const mixed = slowShare === undefined ? '' : `, ${slowShare * 100} % slow`
+  const what = `pool: queries by ${callers} ${callers === 1 ? 'caller' : 'callers'}${mixed}`
   for (const { contender, instance } of all) {
     run.onStep(`${what}, warming up, ${contender}`)
     await instance.call('warmUp', { seed, callers })
   }
   await inTurns(all, rounds, async ({ contender, instance }, round) => {
     run.onStep(`${what}, round ${round} of ${rounds}, ${contender}`)
-    const purpose = `${callers}/${round}`
-    await instance.call('queries', { seed, purpose: `${purpose}/run-in`, callers, durationMs: RUN_IN_MS })
-    const outcome = await instance.call('queries', { seed, purpose, callers, durationMs })
-    found.push({ contender, round, callers, ...figures(outcome) })
+    const purpose = `${callers}${mixed}/${round}`
+    await instance.call('queries', { seed, purpose: `${purpose}/run-in`, callers, slowShare, durationMs: RUN_IN_MS })
+    const outcome = await instance.call('queries', { seed, purpose, callers, slowShare, durationMs })
+    found.push({ contender, round, callers, ...(slowShare !== undefined && { slowShare }), ...figures(outcome) })
   })
 }
 

@@ -18,6 +18,8 @@ export interface QueryOrder {
   readonly purpose: string
   readonly callers: number
   readonly durationMs: number
+  /** Of queries that keep the server busy for 50 ms, 0 to 1; only the others are timed. Default 0. */
+  readonly slowShare?: number | undefined
 }
 
 export interface StreamOrder {

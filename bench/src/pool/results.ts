@@ -22,6 +22,8 @@ export interface LeaseRound extends Round {
 }
 
 export interface QueryRound extends Round {
+  /** Of the queries, that were slow; the latencies are those of the others. */
+  readonly slowShare?: number
   readonly answered: number
   readonly perSecond: number
   /** CPU time of the contender's process for one query. */
@@ -70,11 +72,13 @@ export interface LeaseSummary {
 export interface QuerySummary {
   readonly contender: PoolContenderName
   readonly callers: number
+  readonly slowShare?: number
   readonly perSecond: Compared
   readonly cpuUs: Compared
   /** Ms. */
   readonly p50: Compared
   readonly p99: Compared
+  readonly p999: Compared
   /** Over all rounds. */
   readonly wrong: number
   readonly errors: number

@@ -15,13 +15,21 @@ export function summarizeLeases(rounds: readonly LeaseRound[]): LeaseSummary[] {
 
 /** As `summarizeLeases`. */
 export function summarizeQueries(rounds: readonly QueryRound[]): QuerySummary[] {
+  const shares = distinct(rounds.map(each => each.slowShare))
+  return shares.flatMap(share => summarizeAlike(rounds.filter(each => each.slowShare === share)))
+}
+
+function summarizeAlike(rounds: readonly QueryRound[]): QuerySummary[] {
+  const { slowShare } = rounds[0] ?? {}
   return groups(rounds).map(({ contender, callers, own, peer }) => ({
     contender,
     callers,
+    ...(slowShare !== undefined && { slowShare }),
     perSecond: compare(own, peer, each => each.perSecond),
     cpuUs: compare(own, peer, each => each.cpuUs),
     p50: compare(own, peer, each => each.latencyMs.p50),
     p99: compare(own, peer, each => each.latencyMs.p99),
+    p999: compare(own, peer, each => each.latencyMs.p999),
     wrong: own.reduce((sum, each) => sum + each.wrong, 0),
     errors: own.reduce((sum, each) => sum + each.errors, 0),
   }))

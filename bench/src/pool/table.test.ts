@@ -54,6 +54,7 @@ describe('the tables', () => {
       perSecond: compared(6_000, 1.5),
       p50: compared(0.5, 0.25),
       p99: compared(20, 1),
+      p999: compared(30, 0.5),
       cpuUs: compared(41, 0.8),
     }
     const summary = [{ contender: 'breakwater' as const, callers: 1_000, ...figures, errors: 3, wrong: 2 }]
@@ -65,6 +66,7 @@ describe('the tables', () => {
       '1.50 (0.75 to 3.00)x',
       '0.50 (0.25x)',
       '20.0 (1.00x)',
+      '30.0 (0.50x)',
       '41 (0.80x)',
       '3',
       '2',

@@ -14,6 +14,7 @@ const QUERY_HEAD = [
   `vs ${PEER}`,
   'p50 ms',
   'p99 ms',
+  'p99.9 ms',
   'CPU us/query',
   'errors',
   'wrong',
@@ -45,14 +46,16 @@ function leaseRow({ contender, callers, cpuNs }: LeaseSummary): string[] {
 
 /** The range is that of the ratio: within a round both had the same machine, from round to round it changes. */
 function queryRow(each: QuerySummary): string[] {
-  const { contender, callers, perSecond, p50, p99, cpuUs, errors, wrong } = each
+  const { contender, callers, slowShare, perSecond, p50, p99, p999, cpuUs, errors, wrong } = each
+  const mixed = slowShare === undefined ? '' : `, ${slowShare * 100} % slow`
   return [
-    named(callers === 1 ? '1 caller' : `${formatCount(callers)} callers`, contender),
+    named(callers === 1 ? '1 caller' : `${formatCount(callers)} callers${mixed}`, contender),
     contender,
     formatCount(perSecond.value.median),
     ratioWithRange(perSecond),
     withRatio(p50, formatMs),
     withRatio(p99, formatMs),
+    withRatio(p999, formatMs),
     withRatio(cpuUs, formatCount),
     String(errors),
     String(wrong),

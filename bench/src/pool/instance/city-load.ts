@@ -14,6 +14,8 @@ import type { QueryOrder, StreamAnswer, StreamOrder, StreamOutcome } from '../pr
 /** After which even heavy libraries run as fast as they ever will. Source: found when the peers were measured. */
 const WARM_UP_CPU_MS = 1_000
 const WARM_UP_STEP_MS = 100
+const SLEEP = 'select pg_sleep(0.05)'
+const SLEPT = Symbol('slept')
 /** Ms after a load's end until a missing answer counts as an error. */
 const PATIENCE_MS = 10_000
 
@@ -60,9 +62,18 @@ export class CityLoad {
     return { ...(await runOpenLoop(schedule, { ask, check }, PATIENCE_MS)), answers }
   }
 
-  #run(order: QueryOrder, check: (id: Id, row: unknown) => boolean): Promise<ClosedOutcome> {
-    const { callers, durationMs, seed, purpose } = order
-    const target = { ask: (id: Id) => this.#pool.city(Number(id)), check }
+  #run(order: QueryOrder, checkRow: (id: Id, row: unknown) => boolean): Promise<ClosedOutcome> {
+    const { callers, durationMs, seed, purpose, slowShare = 0 } = order
+    const random = createRandom(seed, purpose, 'slow')
+    const sleep = async (): Promise<typeof SLEPT> => {
+      await this.#pool.query(SLEEP)
+      return SLEPT
+    }
+    const target = {
+      ask: (id: Id) => (slowShare > 0 && random() < slowShare ? sleep() : this.#pool.city(Number(id))),
+      check: (id: Id, answer: unknown) => answer === SLEPT || checkRow(id, answer),
+      isTimed: (answer: unknown) => answer !== SLEPT,
+    }
     return runClosedLoop({ callers, durationMs, nextId: this.#ids(seed, purpose) }, target, PATIENCE_MS)
   }
 
