@@ -301,10 +301,12 @@ export class Space<V, K extends CacheKey = CacheKey> {
     signal: AbortSignal | undefined,
   ): Promise<Outcome<V>> {
     const flying = this.#flights.get(key)
-    if (flying !== undefined) {
+    if (flying?.tick === this.#firstTier.tick) {
       this.stats.coalesced++
       return flying.join(signal)
     }
+    // A tag was deleted since it began, and it may turn out to be under that.
+    if (flying !== undefined) this.#flights.fence(key)
     const failure = this.#flights.failures.get(key)
     if (failure !== undefined) return Promise.reject(failure.error)
     if (load === undefined) return Promise.reject(this.#noLoader())

@@ -1,0 +1,128 @@
+import { eventually, FakeClock } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { Gate, instancesOn } from '../instances.fixture.js'
+
+const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+describe('a tag', () => {
+  it('takes every value under it, in every space and on every instance, and no other', async () => {
+    await using instances = instancesOn(testRedis().url)
+    let version = 1
+    const load = async (): Promise<number> => version
+    const caches = [instances.make(), instances.make()] as const
+    const users = caches.map(cache =>
+      cache.space<number>('user', { ...MINUTE, load, tags: id => [`team:${id === 'ann' ? 1 : 2}`, 'all'] }),
+    )
+    const teams = caches.map(cache => cache.space<number>('team', { ...MINUTE, load, tags: ['team:1'] }))
+    await Promise.all(caches.map(cache => cache.init()))
+    const read = async (): Promise<(number | null)[][]> =>
+      Promise.all(users.map(async (space, i) => [...(await space.getMany(['ann', 'bob'])), await teams[i]!.get(1)]))
+    expect(await read()).toEqual([
+      [1, 1, 1],
+      [1, 1, 1],
+    ])
+    version = 2
+    expect(await caches[0].deleteByTag('team:1')).toBe('applied')
+    expect(users[0]?.peek('ann')).toBeUndefined()
+    await eventually(() => expect(users[1]?.peek('ann')).toBeUndefined())
+    expect(await read()).toEqual([
+      [2, 1, 2],
+      [2, 1, 2],
+    ])
+    version = 3
+    await caches[1].deleteByTag('all')
+    await eventually(async () =>
+      expect(await read()).toEqual([
+        [3, 3, 2],
+        [3, 3, 2],
+      ]),
+    )
+  })
+
+  it('takes a value that is being loaded, also one whose loader names the tag at its end', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const gate = new Gate<string>()
+    const loading = instances.make().space<string>('s', {
+      ...MINUTE,
+      load: async (_, { setTags }) => {
+        const value = await gate.load()
+        setTags(['late, and with a comma'])
+        return value
+      },
+    })
+    const deleting = instances.make()
+    const other = deleting.space<string>('s', { ...MINUTE, load: async () => 'new' })
+    const entered = gate.entered()
+    const before = loading.get('k')
+    await entered
+    await deleting.deleteByTag('late, and with a comma')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:l:s:k`)).toEqual([]))
+    expect(await other.get('k')).toBe('new')
+    await eventually(async () => expect(await loading.get('k')).toBe('new'))
+  })
+
+  it('counts for a value that is written, and for one that comes after its deletion', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const cache = instances.make()
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'loaded' })
+    await space.set('k', 'written', { tags: ['t'] })
+    expect(await space.get('k')).toBe('written')
+    await cache.deleteByTag('t')
+    expect(await space.get('k')).toBe('loaded')
+    await space.set('k', 'after', { tags: ['t'] })
+    expect(
+      await instances
+        .make()
+        .space<string>('s', { ...MINUTE, load: () => null })
+        .get('k'),
+    ).toBe('after')
+  })
+
+  it('takes everything under any tag when Redis has lost which ones were deleted', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const cache = instances.make({ memory: false })
+    let version = 1
+    const load = async (): Promise<number> => version
+    const tagged = cache.space<number>('tagged', { ...MINUTE, load, tags: ['t'] })
+    const plain = cache.space<number>('plain', { ...MINUTE, load })
+    await cache.deleteByTag('other')
+    expect([await tagged.get('k'), await plain.get('k')]).toEqual([1, 1])
+    version = 2
+    // Evicted: perhaps with a deletion of 't' in it.
+    await instances.redis.del(await instances.redis.keys(`${instances.namespace}:*:tags`))
+    expect([await tagged.get('k'), await plain.get('k')]).toEqual([2, 1])
+    // Now it is known again what was deleted, from here on.
+    await cache.deleteByTag('other')
+    expect(await tagged.get('k')).toBe(2)
+  })
+
+  it('works without Redis, against loads in flight too', async () => {
+    const cache = new Cache({ clock: new FakeClock() })
+    const gate = new Gate<string>()
+    const space = cache.space<string>('s', { ...MINUTE, load: gate.load, tags: ['t'] })
+    const before = space.get('k')
+    await cache.deleteByTag('t')
+    gate.succeed('old')
+    expect(await before).toBe('old')
+    expect(space.peek('k')).toBeUndefined()
+    gate.succeed('new')
+    expect(await space.get('k')).toBe('new')
+    await cache.deleteByTag('another')
+    expect(space.peek('k')).toBe('new')
+    await cache.deleteByTag('t')
+    expect(space.peek('k')).toBeUndefined()
+  })
+
+  it('must be a string that is not empty, not too long and whole', async () => {
+    const cache = new Cache({ clock: new FakeClock() })
+    for (const bad of ['', 'x'.repeat(257), '\ud800', 7]) {
+      await expect(cache.deleteByTag(bad as string)).rejects.toMatchObject({ kind: 'usage', code: 'CACHE_TAG_INVALID' })
+    }
+    const space = cache.space<string>('s', { ...MINUTE, load: () => 'v', tags: () => [''] })
+    await expect(space.get('k')).rejects.toMatchObject({ code: 'CACHE_TAG_INVALID' })
+  })
+})
