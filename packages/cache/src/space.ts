@@ -13,6 +13,7 @@ import { Flights } from './load/flights.js'
 import { LoadLease } from './load/load-lease.js'
 import { LoadPath, type LoadRequest } from './load/load-path.js'
 import { Loading } from './load/loading.js'
+import { Lenders } from './load/miss-budget.js'
 import { type LoadBounds, type LoadOwner, runLoad } from './load/run-load.js'
 import { FirstTier } from './memory/first-tier.js'
 import type { MemoryEntry } from './memory/memory-tier.js'
@@ -27,7 +28,12 @@ import { Writes } from './writes.js'
 type Load<V, K extends CacheKey> = LoadRequest<V, K>['load']
 
 /** Owns a load that no flight asked for. */
-const NOBODY: LoadOwner = { whenBegun: undefined, abandoned: false, whenAbandoned() {} }
+const nobody = (): LoadOwner => ({
+  whenBegun: undefined,
+  lenders: new Lenders(),
+  abandoned: false,
+  whenAbandoned() {},
+})
 
 export class Space<V, K extends CacheKey = CacheKey> {
   readonly name: string
@@ -285,7 +291,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
   #denied(key: string, load: Load<V, K> | undefined): Outcome<V> {
     this.stats.guarded++
     if (load !== undefined && !this.#around.isDraining()) {
-      const audit = this.guard?.denied(key, () => load(NOBODY, undefined).then(({ value }) => value))
+      const audit = this.guard?.denied(key, () => load(nobody(), undefined).then(({ value }) => value))
       if (audit !== undefined) this.#around.inFlight.run(audit)
     }
     return { value: null, source: 'absent', age: 0 }
@@ -303,7 +309,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const flying = this.#flights.get(key)
     if (flying?.tick === this.#firstTier.tick) {
       this.stats.coalesced++
-      return flying.join(signal)
+      return flying.join(signal, this.#around.budget.place)
     }
     // A tag was deleted since it began, and it may turn out to be under that.
     if (flying !== undefined) this.#flights.fence(key)
@@ -318,7 +324,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       this.stats.staleHits++
       flight.fallBackOn(this.#held(entry, 'stale'), policy.softTimeoutMs, this.#firstTier.left(entry))
     }
-    return flight.join(signal)
+    return flight.join(signal, this.#around.budget.place)
   }
 
   /** Refreshes behind the callers, unless someone is at it, it failed of late, or the cache is being drained. */

@@ -7,6 +7,7 @@
  */
 
 import { BreakwaterError, type Clock, type Timer } from '@breakwater/kernel'
+import { Lenders, type Place } from './miss-budget.js'
 
 /** Where an answer came from. */
 export type Source = 'memory' | 'redis' | 'loader' | 'stale' | 'absent'
@@ -52,6 +53,8 @@ export class Flight<V> {
   #onAbandoned: ((reason: unknown) => void) | undefined
   /** Called when its loader is. */
   whenBegun: (() => void) | undefined
+  /** The loads that wait for it. */
+  readonly lenders: Lenders = new Lenders()
 
   constructor(options: FlightOptions) {
     this.#options = options
@@ -86,8 +89,13 @@ export class Flight<V> {
     reject(new BreakwaterError('timeout', 'CACHE_LOAD_TIMEOUT', message, { elapsedMs: hardTimeoutMs }))
   }
 
-  /** Joins the flight as one who waits for it: until the end, or until `signal` is aborted. */
-  join(signal: AbortSignal | undefined): Promise<Outcome<V>> {
+  /**
+   * Joins the flight as one who waits for it: until the end, or until `signal` is aborted.
+   *
+   * @param place of the load that waits for it, if it is one.
+   */
+  join(signal: AbortSignal | undefined, place: Place | undefined): Promise<Outcome<V>> {
+    if (place !== undefined) this.lenders.add(place)
     if (signal === undefined) {
       this.#wantedAnyway = true
       return this.outcome

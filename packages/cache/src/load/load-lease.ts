@@ -26,8 +26,22 @@
  * stores was preceded by no invalidation since before its loader began. [2] is the same idea in memcached, where the
  * lease is 64 bits that a delete forgets.
  *
- * A clear deletes no lease, since it cannot know them all; it changes the stamp that came with each, which `fill` compares
- * too, and every read.
+ * A clear, and the deletion of a tag, delete no lease, since they cannot know whose. The lease comes with a stamp: the epoch
+ * of the shard's state, and n, how many entries its log had then. Clear and deletion are entries themselves and note their
+ * number; `fill` stores, and every read takes, only what is not older than that. A load that began before them has a smaller
+ * n, also if its loader names its tags only at its end:
+ *
+ *        A                      Redis                       B
+ *        | getOrLease(k) -----> n = 7
+ *        | <------------- WON 7 |
+ *        | reads the row        |                           | changes the row
+ *        |                      n = 8, tag t: 8 <---------- | deleteByTag(t)
+ *        | "it is under t"      |
+ *        | fill(k, 7, [t]) ---> 7 < 8
+ *        | <--------------- 0   |       nothing is stored
+ *
+ * n is a counter and may repeat after a failover that lost writes; but then the lease is lost too, or all that came before
+ * it is there.
  *
  * Who does not win the lease is told WAIT and puts the name of its instance's wake channel into the waiters' set: `fill`,
  * `release` and `invalidate` publish to each of those once. A publication can be lost with its subscriber's connection,

@@ -55,7 +55,7 @@ describe('a loader’s context', () => {
     await clock.advance(1)
     expect([space.peek('some'), space.peek('none')]).toEqual([undefined, undefined])
     expect(calls).toBe(2)
-    const bad = cache.space<string>('bad', { ttl: '1s', load: (_, { setTtl }) => (setTtl(0), 'v') })
+    const bad = cache.space<string>('bad', { ttl: '1s', load: (_, { setTtl }) => setTtl(0) ?? 'v' })
     await expect(bad.get(1)).rejects.toMatchObject({ kind: 'usage', code: 'CACHE_TTL_INVALID' })
   })
 })
@@ -232,7 +232,7 @@ describe('cache.wrap', () => {
   it('keeps a function’s results by its arguments', async () => {
     const { cache } = memoryOnly()
     let calls = 0
-    const add = cache.wrap(async (a: number, b: number) => (calls++, a + b), { name: 'add', ttl: '1m' })
+    const add = cache.wrap(async (a: number, b: number) => (calls++ < 9 ? a + b : 0), { name: 'add', ttl: '1m' })
     expect([await add(1, 2), await add(1, 2), await add(2, 1)]).toEqual([3, 3, 3])
     expect(calls).toBe(2)
     await add.space.delete([1, 2])

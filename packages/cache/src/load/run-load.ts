@@ -3,7 +3,7 @@
 import { BreakwaterError, Deadline } from '@breakwater/kernel'
 import type { InFlight } from './in-flight.js'
 import { type LoadLog, loggedLoad } from './load-log.js'
-import type { MissBudget } from './miss-budget.js'
+import type { Lenders, MissBudget } from './miss-budget.js'
 
 /** A load is given up after this many hard time-outs: its place in the miss budget must come free. */
 export const ABANDON_FACTOR = 3
@@ -17,6 +17,7 @@ export interface LoadBounds extends LoadLog {
 /** Whoever has asked for a load: it is told when that has its place, and tells when nobody waits any more. */
 export interface LoadOwner {
   readonly whenBegun: (() => void) | undefined
+  readonly lenders: Lenders
   readonly abandoned: boolean
   whenAbandoned(act: (reason: unknown) => void): void
 }
@@ -52,7 +53,8 @@ export function runLoad<T>(
         signal,
       )
     }
-    return budget.run(begin, deadline, signal)
+    const lenders = owners.map(owner => owner.lenders)
+    return budget.run(begin, deadline, signal, lenders)
   })
 }
 

@@ -1,0 +1,272 @@
+/**
+ * Any order of reads, loads, writes, deletions, tags, clears, crashes, cuts and failovers with loss, over three instances on
+ * a real Redis, held against one promise: a read that begins after an invalidation has been heard answers with nothing that
+ * was older than it.
+ *
+ * The model is the source of truth: a row a key, its version counted up by each write. `least` is what a read may answer
+ * with at least: the version at the last invalidation. A loader reads its row at once and returns when it is told, so that
+ * anything can happen in between. An instance that is cut off may answer with what it has, for `maxLag`; here that is over
+ * before the next step.
+ */
+
+import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
+import fc from 'fast-check'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Cache } from './cache.js'
+import { instancesOn } from './instances.fixture.js'
+import type { Acknowledgement } from './redis/client.js'
+import type { Space } from './space.js'
+
+const KEYS = ['a', 'b'] as const
+const TAG = 'both'
+const INSTANCES = 3
+const MAX_LAG_MS = 600
+
+interface Node {
+  readonly proxy: FaultProxy
+  cache: Cache
+  space: Space<number, string>
+  client: Redis
+  cut: boolean
+  /** Keys with a read under way, and what it was promised. */
+  readonly waiting: Map<string, number>
+}
+
+class World {
+  readonly instances = instancesOn(testRedis().url)
+  readonly nodes: Node[] = []
+  readonly rows = new Map<string, number>(KEYS.map(key => [key, 1]))
+  /** Version below which no read that begins now may answer. */
+  readonly least = new Map<string, number>(KEYS.map(key => [key, 1]))
+  /** Loads under way, each with what lets it return. */
+  loads: { readonly key: string; readonly letGo: () => void }[] = []
+  /** Reads under way: settled when their load is let go. */
+  reads: Promise<unknown>[] = []
+  snapshot: [key: string, dump: Buffer][] = []
+
+  async open(): Promise<void> {
+    for (let i = 0; i < INSTANCES; i++) {
+      const proxy = await startProxy(testRedis())
+      this.nodes.push({ proxy, cut: false, waiting: new Map(), ...(await this.connect(proxy)) })
+    }
+    await this.replicate()
+  }
+
+  async connect(proxy: FaultProxy): Promise<Pick<Node, 'cache' | 'space' | 'client'>> {
+    const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 10 })
+    client.on('error', () => {})
+    const cache = new Cache({
+      redis: client,
+      namespace: this.instances.namespace,
+      redisTimeout: 200,
+      maxLag: MAX_LAG_MS,
+    })
+    const space = cache.space<number, string>('s', {
+      ttl: '1m',
+      jitter: 0,
+      leaseTime: 300,
+      load: (key, { setTags }) =>
+        new Promise(resolve => {
+          const read = this.rows.get(key) as number
+          const letGo = (): void => {
+            setTags([TAG])
+            resolve(read)
+          }
+          this.loads.push({ key, letGo })
+        }),
+    })
+    await cache.init().catch(() => {})
+    return { cache, space, client }
+  }
+
+  /**
+   * A read, which may have to load; its answer is held against what was promised when it began. On an instance that is cut
+   * off it may join a load of that instance's own that began before the invalidation, which nobody can tell it of.
+   */
+  read(node: Node, key: string): void {
+    const promised = this.least.get(key) as number
+    const least = node.cut ? Math.min(promised, node.waiting.get(key) ?? promised) : promised
+    if (!node.waiting.has(key)) node.waiting.set(key, least)
+    const over = (): void => void node.waiting.delete(key)
+    this.reads.push(
+      node.space.get(key).then(value => {
+        over()
+        expect(value, key).toBeGreaterThanOrEqual(least)
+      }, over),
+    )
+  }
+
+  async invalidate(node: Node, keys: readonly string[], how: () => Promise<Acknowledgement>): Promise<void> {
+    const versions = keys.map(key => this.rows.get(key) as number)
+    const before = this.nodes.map(({ cache }) => heardBy(cache))
+    const applied = (await how()) === 'applied'
+    if (applied) {
+      await eventually(() =>
+        expect(this.nodes.every(({ cut, cache }, i) => cut || heardBy(cache) > (before[i] as number))).toBe(true),
+      )
+    }
+    // Queued: it is promised to this instance alone, and to the others when Redis has been told.
+    if (applied && !node.cut) for (const [i, key] of keys.entries()) this.least.set(key, versions[i] as number)
+  }
+
+  /** Every instance that can follows the log, and has caught up with it. */
+  async followed(): Promise<void> {
+    await eventually(
+      () => expect(this.nodes.every(({ cut, cache }) => cut || cache.stats().redis?.following)).toBe(true),
+      15_000,
+    )
+  }
+
+  async replicate(): Promise<void> {
+    const keys = await this.instances.redis.keys(`${this.instances.namespace}:*`)
+    this.snapshot = []
+    for (const key of keys) {
+      const dump = await this.instances.redis.dumpBuffer(key)
+      if (dump !== null) this.snapshot.push([key, dump])
+    }
+  }
+
+  /** Another server takes over with what was replicated last; all connections are to the old one. */
+  async failOver(): Promise<void> {
+    const { redis, namespace } = this.instances
+    const keys = await redis.keys(`${namespace}:*`)
+    const write = redis.multi()
+    if (keys.length > 0) write.del(...keys)
+    for (const [key, dump] of this.snapshot) {
+      write.restore(key, 60_000, dump, 'REPLACE')
+      if (key.endsWith(':state')) write.hset(key, 'r', 'the server before').persist(key)
+    }
+    const opened = this.nodes.map(({ cache }) => cache.stats().redis?.connections ?? 0)
+    // None of them sees half of it.
+    for (const { proxy } of this.nodes) proxy.refuse()
+    for (const { proxy } of this.nodes) proxy.cut()
+    await write.exec()
+    await Promise.all(this.nodes.filter(({ cut }) => !cut).map(({ proxy }) => proxy.heal()))
+    await eventually(() =>
+      expect(
+        this.nodes.every(({ cut, cache }, i) => cut || (cache.stats().redis?.connections ?? 0) > (opened[i] as number)),
+      ).toBe(true),
+    )
+    await this.followed()
+  }
+
+  async close(): Promise<void> {
+    this.letGo()
+    await Promise.all(this.nodes.map(node => node.proxy.heal()))
+    const disposed = this.nodes.map(node => node.cache.dispose({ deadline: 100 }))
+    this.letGo()
+    await Promise.all([...disposed, ...this.reads])
+    for (const { client } of this.nodes) client.disconnect()
+    await Promise.all(this.nodes.map(({ proxy }) => proxy[Symbol.asyncDispose]()))
+    await this.instances[Symbol.asyncDispose]()
+  }
+
+  letGo(): void {
+    for (const { letGo } of this.loads.splice(0)) letGo()
+  }
+}
+
+type Step =
+  | { readonly do: 'read' | 'change' | 'expire'; readonly at: number; readonly key: string }
+  | { readonly do: 'deleteTag' | 'clear' | 'crash' | 'cut' | 'heal'; readonly at: number }
+  | { readonly do: 'letGo' | 'replicate' | 'failOver' }
+
+/** Goes up with each entry of the log that an instance has taken, or knows that it has missed. */
+function heardBy(cache: Cache): number {
+  const { invalidations = 0, gaps = 0 } = cache.stats().redis ?? {}
+  return invalidations + gaps
+}
+
+const at = fc.nat({ max: INSTANCES - 1 })
+const key = fc.constantFrom(...KEYS)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('read' as const), at, key }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('change' as const, 'expire' as const), at, key }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('deleteTag' as const, 'clear' as const, 'crash' as const, 'cut' as const, 'heal' as const),
+      at,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('letGo' as const, 'letGo' as const, 'replicate' as const) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('failOver' as const) }) },
+)
+
+async function take(world: World, now: Step): Promise<void> {
+  if (!('at' in now)) {
+    if (now.do === 'replicate') return world.replicate()
+    if (now.do === 'failOver') return world.failOver()
+    world.letGo()
+    await Promise.race([Promise.all(world.reads), new Promise(resolve => setTimeout(resolve, 20))])
+    return
+  }
+  const node = world.nodes[now.at] as Node
+  const { space, cache } = node
+  switch (now.do) {
+    case 'read':
+      world.read(node, now.key)
+      await new Promise(resolve => setTimeout(resolve, 5))
+      return
+    case 'change':
+    case 'expire': {
+      const { key: id } = now
+      world.rows.set(id, (world.rows.get(id) as number) + 1)
+      return world.invalidate(node, [id], () => (now.do === 'change' ? space.delete(id) : space.expire(id)))
+    }
+    case 'deleteTag':
+    case 'clear':
+      for (const id of KEYS) world.rows.set(id, (world.rows.get(id) as number) + 1)
+      return world.invalidate(node, KEYS, () => (now.do === 'clear' ? space.clear() : cache.deleteByTag(TAG)))
+    case 'crash': {
+      // Without a word to anyone: leases stay, the outbox is lost.
+      node.proxy.cut()
+      node.client.disconnect()
+      void cache.dispose({ deadline: 0 }).catch(() => {})
+      if (node.cut) await node.proxy.heal()
+      node.cut = false
+      node.waiting.clear()
+      Object.assign(node, await world.connect(node.proxy))
+      return
+    }
+    case 'cut':
+      node.cut = true
+      node.proxy.refuse()
+      node.proxy.cut()
+      // Until its trust has run out it may answer with what it has.
+      return new Promise(resolve => setTimeout(resolve, MAX_LAG_MS))
+    case 'heal':
+      if (!node.cut) return
+      await node.proxy.heal()
+      node.cut = false
+      await eventually(() => expect(node.cache.stats().redis?.outbox).toBe(0), 15_000)
+      return world.followed()
+  }
+}
+
+describe('the protocol', () => {
+  it('answers no read with what is older than an invalidation that was heard before it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async steps => {
+        const world = new World()
+        await world.open()
+        try {
+          for (const each of steps) await take(world, each)
+          world.letGo()
+          for (const node of world.nodes) for (const id of KEYS) world.read(node, id)
+          const settle = setInterval(() => world.letGo(), 10)
+          await Promise.all(world.reads)
+          clearInterval(settle)
+        } finally {
+          await world.close()
+        }
+      }),
+      { numRuns: Number(process.env.MODEL_RUNS ?? 12), endOnFailure: true },
+    )
+  }, 180_000)
+})
