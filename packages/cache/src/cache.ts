@@ -85,6 +85,9 @@ export class Cache implements Managed {
       shard =>
         new InvalidationLog(shard, clock, maxLagMs, {
           onEntry: (kind, subject) => this.#onEntry(shard, kind, subject),
+          onBegin: () => {
+            for (const space of this.#spaces.values()) space.fenceShard(shard)
+          },
           onGap: () => {
             for (const space of this.#spaces.values()) space.missed(shard)
           },

@@ -237,17 +237,21 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.#flights.fenceWhere(() => true)
   }
 
-  /** This instance may have missed what the log of `shard` told: what is under way there is not kept. */
+  /** Keeps what is under way of `shard` from being kept. */
+  fenceShard(shard: Shard): void {
+    this.#flights.fenceWhere(key => this.#around.shards?.of(this.name, key) === shard)
+  }
+
+  /** This instance may have missed what the log of `shard` told. */
   missed(shard: Shard): void {
-    const { shards } = this.#around
-    if (shards?.of(this.name) === shard) this.guard?.missed()
-    this.#flights.fenceWhere(key => shards?.of(this.name, key) === shard)
+    if (this.#around.shards?.of(this.name) === shard) this.guard?.missed()
+    this.fenceShard(shard)
   }
 
   /** The server of `shard` is another one, and may have lost an invalidation: what it gave is old, and servable. */
   doubt(shard: Shard): void {
     this.#firstTier.expire(shard.trust)
-    this.#flights.fenceWhere(key => this.#around.shards?.of(this.name, key) === shard)
+    this.fenceShard(shard)
   }
 
   /** The holder of a key's lease is done. */

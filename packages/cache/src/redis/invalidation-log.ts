@@ -31,6 +31,8 @@ const LAST_RETRY_MS = 1_000
 export const ANCILLARY = '?'
 
 export interface LogListener {
+  /** From here on all is heard; what was read before may have been deleted unheard. */
+  onBegin(): void
   /** An entry of the log: its kind, such as `key`, and whom it is about. */
   onEntry(kind: string, subject: string): void
   /** Entries may have been missed. */
@@ -133,9 +135,10 @@ export class InvalidationLog {
       number,
     ]
     this.#serverAheadMs = serverMs - (sentAt + this.#clock.now()) / 2
-    // What was read before there was a place in the log to begin at may have been deleted unheard.
-    if (this.#lastId === undefined) this.#forget()
-    else if (this.#lastId !== last) {
+    if (this.#lastId === undefined) {
+      this.#shard.revoke()
+      this.#listener.onBegin()
+    } else if (this.#lastId !== last) {
       if ((await this.#read(connection, false)) > 0) return
       this.#gap()
     }
@@ -188,10 +191,6 @@ export class InvalidationLog {
 
   #gap(): void {
     this.gaps++
-    this.#forget()
-  }
-
-  #forget(): void {
     this.#shard.revoke()
     this.#listener.onGap()
   }
