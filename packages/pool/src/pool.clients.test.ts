@@ -116,7 +116,7 @@ describe('a client', () => {
 
   it('stays when idleTimeoutMillis is 0', async () => {
     const clock = new FakeClock()
-    const pool = database.pool({ idleTimeoutMillis: 0, clock })
+    const pool = database.pool({ idleTimeoutMillis: 0, health: false, clock })
     await pool.query('select 1')
     await clock.advance(86_400_000)
     expect(pool.idleCount).toBe(1)

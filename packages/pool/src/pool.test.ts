@@ -259,7 +259,7 @@ describe('connect', () => {
   })
 
   it('times out in the words of pg, with the state of the pool', async () => {
-    const pool = database.pool({ max: 1, connectionTimeoutMillis: 50 })
+    const pool = database.pool({ max: 1, connectionTimeoutMillis: 500 })
     const client = await pool.connect()
     const error = await pool.connect().catch(error => error)
     expect(error).toMatchObject({
