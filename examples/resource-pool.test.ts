@@ -15,6 +15,6 @@ describe('a pool of workers', () => {
   it('runs, and ends by itself', async () => {
     const args = ['--conditions=@breakwater/source', '--import', 'tsx', path]
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 15_000 })
-    expect(stdout).toBe('[ 1, 4, 9, 16 ]\n2\n')
+    expect(stdout).toBe('[ 1, 4, 9, 16 ]\n0\n')
   })
 })

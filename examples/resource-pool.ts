@@ -31,5 +31,5 @@ const square = (n: number): Promise<number> =>
   )
 
 console.log(await Promise.all([1, 2, 3, 4].map(square))) // [ 1, 4, 9, 16 ]
-console.log(workers.state().idle) // 2
+console.log(workers.state().leased) // 0
 await workers.dispose({ deadline: '5s' }) // resolves when both are gone

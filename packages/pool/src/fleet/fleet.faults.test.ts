@@ -170,7 +170,8 @@ describe('a server', { timeout: 60_000 }, () => {
     expect(one.pool.totalCount).toBe(1)
     await small.query(`grant ${locking} to public`)
     await eventually(() => expect(one.held).toBe(5), WITHIN_MS)
-    expect(await slots()).toEqual([1, 1, 1, 1, 1])
+    // A slot may still be held for a connection that is on its way.
+    await eventually(async () => expect(await slots()).toEqual([1, 1, 1, 1, 1]), WITHIN_MS)
   })
 
   it('that hangs or is killed is shared as before when it is back', async () => {

@@ -106,6 +106,8 @@ export class Lanes implements LaneHooks {
   readonly #stuck: StuckWatch
   /** Queries for which an idle connection is being looked at; undefined while none is. */
   #parked: Request[] | undefined
+  /** Queries under way. */
+  #running = 0
   #shared = 0
   #alone = 0
   #depth = 0
@@ -113,7 +115,7 @@ export class Lanes implements LaneHooks {
 
   constructor(ground: Ground) {
     this.#ground = ground
-    this.#statements = new Statements(ground.clock)
+    this.#statements = new Statements(ground.clock, () => this.#running > 1)
     this.#names = new Names(code => ground.onNamesOff(code))
     this.#stuck = new StuckWatch({
       clock: ground.clock,
@@ -130,11 +132,9 @@ export class Lanes implements LaneHooks {
   }
 
   stats(): LaneStats {
-    let running = 0
-    for (const { size } of this.#lanes.values()) running += size
     return {
       open: this.#lanes.size,
-      running,
+      running: this.#running,
       shared: this.#shared,
       alone: this.#alone,
       depth: this.#depth,
@@ -245,6 +245,7 @@ export class Lanes implements LaneHooks {
         request.running = running
         lane.ask(request)
       })
+      this.#running++
     } catch (error) {
       request.reject(error)
       lane.moveOn()
@@ -362,6 +363,7 @@ export class Lanes implements LaneHooks {
   /** Does what the release of a connection of its own would have done. */
   #released({ lane, request }: LaneQuery, error: Error | undefined, result: QueryResult | undefined): void {
     const { client } = lane.connection
+    this.#running--
     if (request.running) this.#ground.log.end(request.running, request.timedOut ?? error, result)
     countUse(client)
     if (!request.context) return

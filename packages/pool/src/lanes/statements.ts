@@ -34,9 +34,12 @@ export class Statements {
   readonly #shapes = new TwoGenerations<Shape>(MOST_STATEMENTS)
   readonly #roundTrip = new RoundTrip()
   readonly turn: Turn
+  readonly #isShared: () => boolean
 
-  constructor(clock: Clock) {
-    this.turn = new Turn(clock)
+  /** @param isShared whether more than one query of lanes is under way. */
+  constructor(clock: Clock, isShared: () => boolean) {
+    this.turn = new Turn(clock, isShared)
+    this.#isShared = isShared
   }
 
   /** Shapes that are known. */
@@ -100,7 +103,10 @@ export class Statements {
   ranInLane({ request, sentAt, isFirst }: LaneQuery, oldestSince: number, isFirstOfTurn: boolean): void {
     const { now, lastMs } = this.turn
     const ms = isFirstOfTurn ? now - this.workingSince(sentAt, oldestSince) - lastMs : 0
-    request.statement.shape.note(Math.max(0, ms))
+    const { shape } = request.statement
+    // Without others that it could hold up it may have waited for this process, and is taken for slower by nobody.
+    const most = this.#isShared() ? Number.POSITIVE_INFINITY : (shape.ms ?? Number.POSITIVE_INFINITY)
+    shape.note(Math.min(most, Math.max(0, ms)))
     if (isFirst) this.#roundTrip.note(now - sentAt)
   }
 

@@ -83,7 +83,7 @@ describe('the size that is found', () => {
     ['short uses', 400, byChance(10)],
     ['long uses', 40, byChance(250)],
     ['a mix of both', 200, (chance: number) => byChance(chance < 0.05 ? 400 : 20)((chance * 997) % 1)],
-  ])('is what Erlang asks for, to a fifth: %s', (_, qps, holdMs) => {
+  ])('is what Erlang asks for, to a quarter: %s', (_, qps, holdMs) => {
     const { size, load } = run({ qps: () => qps, holdMs, seconds: 60 })
     const need = staffing(load)
     expect(Math.abs(size - need)).toBeLessThanOrEqual(Math.max(1, need * 0.25))
