@@ -1,0 +1,77 @@
+/** Four instances behind a balancer, each replaced three times under load: no request fails, and no acknowledged write is lost. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { eventually, startBalancer } from '@breakwater/testkit'
+import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
+import { expect, it, onTestFinished } from 'vitest'
+import { SCHEMA } from './schema.fixture.js'
+
+const fixture = fileURLToPath(new URL('service.fixture.ts', import.meta.url))
+const INSTANCES = 4
+const ROUNDS = 3
+const EVERY_MS = 5
+
+interface Instance {
+  readonly child: ChildProcess
+  readonly port: number
+  readonly exited: Promise<unknown>
+}
+
+it('fails no request in three rolling restarts under 200 requests a second', async () => {
+  await using database = await testPostgres().createDatabase()
+  await database.query(SCHEMA)
+  await using balancer = await startBalancer()
+  const start = async (): Promise<Instance> => {
+    const child = spawn(process.execPath, ['--conditions=@breakwater/source', '--import', 'tsx', fixture], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url, LABEL: 'rolling', MODE: 'silent' },
+    })
+    const exited = once(child, 'exit')
+    // A test that fails leaves none behind.
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let output = ''
+    child.stdout.on('data', text => {
+      output += text
+    })
+    await eventually(() => /listening on \d+/.test(output), 120_000)
+    const port = Number(/listening on (\d+)/.exec(output)?.[1])
+    balancer.add(port)
+    return { child, port, exited }
+  }
+  const instances: Instance[] = []
+  for (let i = 0; i < INSTANCES; i++) instances.push(await start())
+  await eventually(() => balancer.ready === INSTANCES)
+
+  const failed: string[] = []
+  const acknowledged: number[] = []
+  const sent: Promise<void>[] = []
+  const send = async (n: number): Promise<void> => {
+    const response = await fetch(`${balancer.url}/transfer?id=${n}`)
+    const text = await response.text()
+    if (response.status === 200) acknowledged.push(n)
+    else failed.push(`${response.status} ${text}`)
+  }
+  const load = setInterval(() => {
+    sent.push(send(sent.length).catch(error => void failed.push(String(error))))
+  }, EVERY_MS)
+
+  for (let restart = 0; restart < INSTANCES * ROUNDS; restart++) {
+    instances.push(await start())
+    await eventually(() => balancer.ready === INSTANCES + 1)
+    const { child, exited, port } = instances.shift() as Instance
+    child.kill('SIGTERM')
+    await exited
+    balancer.remove(port)
+    expect(child.exitCode).toBe(0)
+  }
+  clearInterval(load)
+  await Promise.all(sent)
+  for (const { child } of instances) child.kill('SIGTERM')
+  await Promise.all(instances.map(each => each.exited))
+  expect(failed).toEqual([])
+  const rows = await database.query<{ id: number }>('select id from transfers order by id')
+  expect(rows.map(row => row.id)).toEqual(acknowledged.sort((a, b) => a - b))
+  expect(await database.query('select sum(balance)::int as sum from accounts')).toEqual([{ sum: 1_000 }])
+}, 600_000)
