@@ -8,7 +8,7 @@ export const ENDED_TWICE = 'Called end on pool more than once'
 export const RELEASED_TWICE = 'Release called on client which has already been released to the pool.'
 export const FUNCTION_AS_QUERY = 'Passing a function as the first parameter to pool.query is not supported'
 const ACQUIRE_TIMEOUT = 'timeout exceeded when trying to connect'
-const CONNECTION_LOST = 'Connection terminated unexpectedly'
+export const CONNECTION_LOST = 'Connection terminated unexpectedly'
 const CONNECT_TIMEOUT = 'Connection terminated due to connection timeout'
 
 export function stopped(message: string): BreakwaterError {

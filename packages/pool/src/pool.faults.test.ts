@@ -33,6 +33,16 @@ describe('a backend that is killed', () => {
     expect(await failed).toEqual([expect.objectContaining({ code: '57P01', client }), client])
   })
 
+  it('at the moment in which it is opened, by a word that came with its first answer, is not kept', async () => {
+    const pool = database.pool()
+    const lastWord = new Error('terminating connection due to administrator command')
+    pool.once('connect', client => client.emit('error', lastWord))
+    expect(await pool.query('select 1').catch(error => error)).toBe(lastWord)
+    expect(pool.stats()).toMatchObject({ idle: 0, createFailed: 1, lost: 0 })
+    await eventually(async () => expect(await database.backends()).toEqual([]))
+    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
   it('while in use fails the query of its user, is no error of the pool, and is closed at its release', async () => {
     const pool = database.pool()
     const errors: unknown[] = []

@@ -384,7 +384,11 @@ export class Clients {
   async #open(signal: AbortSignal): Promise<Connection> {
     const { Client, options: clientOptions } = this.#pool
     const { onConnect } = clientOptions
-    const onLost = (connection: Connection, error: Error | undefined): void => this.#lose(connection, error)
+    // What is lost before the pool has it is a creation that failed, and heard of as such.
+    let isOpen = false
+    const onLost = (connection: Connection): void => {
+      if (isOpen) this.#lose(connection)
+    }
     const prepare = (client: ClientLike): void => {
       this.queries.server = serverOf(client)
       watchQueries(client, this.queries)
@@ -396,10 +400,13 @@ export class Clients {
     try {
       if (this.#lanes) await this.#prepareToShare(connection, signal)
       this.#pool.emit('connect', connection.client)
+      // The server's last words may have come with its answer.
+      if (connection.isLost) throw connection.loss
     } catch (error) {
       await this.#close(connection, true)
       throw error
     }
+    isOpen = true
     // It may go to rest at once, if its caller has been served otherwise.
     this.#idle(connection)
     return connection
@@ -407,7 +414,7 @@ export class Clients {
 
   /** Lanes have to know what of a query's time is the way to the server and back. */
   async #prepareToShare(connection: Connection, signal: AbortSignal): Promise<void> {
-    if (!(await this.#timed(ping(connection, signal)))) throw new Error('Connection terminated unexpectedly')
+    if (!(await this.#timed(ping(connection, signal)))) throw connection.loss
     onServerReady(connection.client, () => connection.lane?.ready())
   }
 
@@ -432,8 +439,8 @@ export class Clients {
   }
 
   /** A client that is in use stays with its user, whose queries fail, and is retired when it is released. */
-  #lose(connection: Connection, error: Error | undefined): void {
-    const { client, lease } = connection
+  #lose(connection: Connection): void {
+    const { client, lease, lostBy: error } = connection
     const inUse = lease !== undefined
     if (!inUse) this.connections.retire(connection)
     connection.lane?.lost()

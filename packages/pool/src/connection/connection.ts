@@ -4,6 +4,7 @@ import { type ClientLike, destroySocket, isQueryable } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
 import type { Lane } from '../lanes/lane.js'
 import type { NamesOfConnection } from '../lanes/names.js'
+import { CONNECTION_LOST } from '../pool-errors.js'
 
 export class Connection {
   readonly client: ClientLike
@@ -21,15 +22,18 @@ export class Connection {
   restsSince = 0
   /** Its socket or its backend is gone. */
   isLost = false
+  /** What it was lost by, unless it ended without an error. */
+  lostBy: Error | undefined = undefined
   readonly #lose: (error?: Error) => void
 
   /** @param onLost called once, when the connection is lost by an error, or ends without one. */
-  constructor(client: ClientLike, onLost: (connection: Connection, error: Error | undefined) => void) {
+  constructor(client: ClientLike, onLost: (connection: Connection) => void) {
     this.client = client
     this.#lose = error => {
       if (this.isLost) return
       this.isLost = true
-      onLost(this, error)
+      this.lostBy = error
+      onLost(this)
     }
     this.listen()
     client.on('end', () => this.#lose())
@@ -37,6 +41,11 @@ export class Connection {
 
   get isUsable(): boolean {
     return !this.isLost && isQueryable(this.client)
+  }
+
+  /** What someone hears who was to have it. */
+  get loss(): Error {
+    return this.lostBy ?? new Error(CONNECTION_LOST)
   }
 
   /** Closes the socket for good; that is no loss to be reported. */

@@ -10,7 +10,7 @@ export interface OpenOptions {
   readonly prepare?: (client: ClientLike) => void
   /** Runs before anyone gets the client; what it throws becomes the error of the connect. */
   readonly onConnect: ((client: ClientLike) => unknown) | undefined
-  readonly onLost: (connection: Connection, error: Error | undefined) => void
+  readonly onLost: (connection: Connection) => void
 }
 
 /** Resolves with a connection that is ready for use; rejects with the driver's own error. */
@@ -23,7 +23,7 @@ export async function openConnection(options: OpenOptions, signal: AbortSignal):
     await connect(client)
     const connection = new Connection(client, options.onLost)
     await options.onConnect?.(client)
-    if (connection.isLost) throw new Error('Connection terminated unexpectedly')
+    if (connection.isLost) throw connection.loss
     return connection
   } catch (error) {
     abandon()
