@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { buildProgram } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 
@@ -16,11 +17,9 @@ describe('the quick start', () => {
   it('runs, and ends by itself', async () => {
     await using database = await testPostgres().createDatabase()
     await database.query(`CREATE TABLE users AS SELECT id, 'user ' || id AS name FROM generate_series(1, 1000) AS id`)
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--conditions=@breakwater/source', '--import', 'tsx', path],
-      { env: { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url }, timeout: 15_000 },
-    )
+    const { args } = await buildProgram(new URL('quick-start.ts', import.meta.url))
+    const env = { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url }
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: 15_000 })
     expect(stdout).toBe("{ id: 42, name: 'user 42' }\n")
   })
 })

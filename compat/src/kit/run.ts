@@ -34,7 +34,7 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
-/** Runs a TypeScript file of this package with Node, with our packages taken from source. */
+/** Runs a TypeScript file of this package, compiled file by file as it is imported: for one that patches what it imports next. */
 export function runFixture(url: URL, args: string[], options?: RunOptions): Promise<Outcome> {
   const nodeArgs = ['--conditions=@breakwater/source', '--import', 'tsx', fileURLToPath(url)]
   return run(process.execPath, [...nodeArgs, ...args], options)

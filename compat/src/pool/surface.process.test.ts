@@ -1,13 +1,15 @@
 /** What a pool does to the process around it: when it may end, and what it is told. Asked of both pools. */
 
+import { buildProgram } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
 import { useDatabase } from '../kit/database.js'
-import { type Outcome, runFixture } from '../kit/run.js'
+import { type Outcome, run as runToItsEnd } from '../kit/run.js'
 
 const database = useDatabase()
+const program = await buildProgram(new URL('process.fixture.ts', import.meta.url))
 
 function run(contender: string, mode: string): Promise<Outcome> {
-  return runFixture(new URL('process.fixture.ts', import.meta.url), [contender, database.url, mode])
+  return runToItsEnd(process.execPath, [...program.args, contender, database.url, mode])
 }
 
 describe.concurrent.each([

@@ -3,8 +3,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { eventually, startRedis } from '@breakwater/testkit'
+import { buildProgram, eventually, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 import { instancesOn } from './instances.fixture.js'
@@ -12,10 +11,10 @@ import { instancesOn } from './instances.fixture.js'
 describe('a cold key', () => {
   it('is loaded once for a thousand callers in each of four processes', async () => {
     await using instances = instancesOn(testRedis().url)
-    const fixture = fileURLToPath(new URL('load/caller.fixture.ts', import.meta.url))
+    const caller = await buildProgram(new URL('load/caller.fixture.ts', import.meta.url))
     const children = [1, 2, 3, 4].map(() =>
-      fork(fixture, [testRedis().url, instances.namespace, '1000'], {
-        execArgv: ['--conditions=@breakwater/source', '--import', 'tsx'],
+      fork(caller.path, [testRedis().url, instances.namespace, '1000'], {
+        execArgv: caller.execArgv,
       }),
     )
     await Promise.all(children.map(child => once(child, 'message')))

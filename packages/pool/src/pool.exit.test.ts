@@ -1,17 +1,17 @@
 /** A process that uses a pool ends when it has nothing more to do, and only for a bug of its own with an error. */
 
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { buildProgram } from '@breakwater/testkit'
 import { expect, it } from 'vitest'
 import { useDatabase } from '../test/pool-kit.js'
 
 const database = useDatabase()
-const program = fileURLToPath(new URL('../test/exit.fixture.ts', import.meta.url))
+const program = await buildProgram(new URL('../test/exit.fixture.ts', import.meta.url))
 
 /** Runs the program to its end, which is cut off after 15 s. */
 async function run(mode: string): Promise<{ code: number; lines: string[]; stderr: string }> {
-  const args = ['--conditions=@breakwater/source', '--import', 'tsx', program, database.url, mode]
+  const args = [...program.args, database.url, mode]
   const { stdout, stderr, code } = await promisify(execFile)(process.execPath, args, { timeout: 15_000 }).then(
     output => ({ ...output, code: 0 }),
     error => error as { stdout: string; stderr: string; code: number },

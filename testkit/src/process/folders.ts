@@ -10,7 +10,7 @@ import type { Account } from './account.js'
 import { entrustFolder } from './custody.js'
 import { runProgram } from './run-program.js'
 
-function repositoryRoot(): string {
+export function repositoryRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'pnpm-workspace.yaml'))) {
     const parent = dirname(folder)

@@ -5,22 +5,20 @@ import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { eventually } from '../eventually.js'
+import { buildProgram } from './build-program.js'
 import { sharedMemoryOf } from './shared-memory.mjs'
 import { isAlive } from './tree.mjs'
 
-const fixture = fileURLToPath(new URL('./interrupted.fixture.ts', import.meta.url))
-const testkit = fileURLToPath(new URL('../..', import.meta.url))
+const program = await buildProgram(new URL('./interrupted.fixture.ts', import.meta.url))
 
 /** Starts the fixture in a process group of its own, as a terminal would; resolves when its servers run. */
 async function startRun(how: string) {
   const temporary = await mkdtemp(join(tmpdir(), 'interrupted-'))
   // Where the servers run under another account, it must be able to pass.
   await chmod(temporary, 0o711)
-  const child = spawn(process.execPath, ['--conditions=@breakwater/source', '--import', 'tsx', fixture, how], {
-    cwd: testkit,
+  const child = spawn(process.execPath, [...program.args, how], {
     detached: true,
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { PATH: process.env.PATH, TMPDIR: temporary },
@@ -31,8 +29,7 @@ async function startRun(how: string) {
     child,
     exited,
     pids: JSON.parse(String(line)) as number[],
-    /** Folders of the servers; the compiler of TypeScript keeps another there. */
-    folders: async () => (await readdir(temporary)).filter(name => name.startsWith('breakwater-')),
+    folders: () => readdir(temporary),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
       await rm(temporary, { recursive: true, force: true })

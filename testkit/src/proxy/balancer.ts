@@ -1,15 +1,17 @@
 /**
  * A small load balancer: it asks each instance whether it is ready, sends requests round and round to those that are, and
- * tries nothing twice, so that every request which an instance loses is seen.
+ * tries nothing twice, so that every request which an instance loses is seen. What it was told goes out of date: where this
+ * process was not given the CPU for a while, requests wait until it has asked again.
  */
 
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Balancer extends AsyncDisposable {
   readonly url: string
-  /** Instances that get requests now. */
+  /** Instances that said last that they were ready. */
   readonly ready: number
   /** Asks the instance at this port of the loopback address from now on. */
   add(port: number): void
@@ -20,35 +22,55 @@ export interface Balancer extends AsyncDisposable {
 /** How often, and how long at most, an instance is asked. */
 const PROBE_EVERY_MS = 50
 const PROBE_MS = 1_000
+/** How long an answer holds, from the question on: less than the second for which an instance that stops serves on. */
+const HOLDS_MS = 500
 const HOST = '127.0.0.1'
 
+interface Target {
+  readonly port: number
+  isReady: boolean
+  /** When it was asked what it has answered last, ms. */
+  askedAt: number
+}
+
 export async function startBalancer(): Promise<Balancer> {
-  const targets = new Map<number, boolean>()
+  const targets = new Map<number, Target>()
   const agent = new Agent({ keepAlive: true })
+  const stopped = new AbortController()
+  let waiting: (() => void)[] = []
   let next = 0
-  const server = createServer((incoming, outgoing) => {
-    const ready = [...targets].filter(([, isReady]) => isReady).map(([port]) => port)
-    const port = ready[next++ % Math.max(1, ready.length)]
-    if (port === undefined) outgoing.writeHead(503).end('no instance is ready')
-    else forward(port, agent, incoming, outgoing)
-  })
-  const probing = setInterval(() => {
-    for (const port of targets.keys()) {
-      void isReady(port).then(ready => {
-        if (targets.has(port)) targets.set(port, ready)
-      })
+  const route = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    const oldest = performance.now() - HOLDS_MS
+    const ready = [...targets.values()].filter(({ isReady, askedAt }) => isReady && askedAt > oldest)
+    const target = ready[next++ % Math.max(1, ready.length)]
+    if (target === undefined) waiting.push(() => route(incoming, outgoing))
+    else forward(target.port, agent, incoming, outgoing)
+  }
+  const probe = async (target: Target): Promise<void> => {
+    while (targets.get(target.port) === target && !stopped.signal.aborted) {
+      const askedAt = performance.now()
+      Object.assign(target, { isReady: await isReady(target.port), askedAt })
+      const retried = waiting
+      waiting = []
+      for (const retry of retried) retry()
+      await sleep(PROBE_EVERY_MS, undefined, { signal: stopped.signal }).catch(() => {})
     }
-  }, PROBE_EVERY_MS)
+  }
+  const server = createServer(route)
   await once(server.listen(0, HOST), 'listening')
   return {
     url: `http://${HOST}:${(server.address() as AddressInfo).port}`,
     get ready() {
-      return [...targets.values()].filter(Boolean).length
+      return [...targets.values()].filter(target => target.isReady).length
     },
-    add: port => void targets.set(port, false),
+    add(port) {
+      const target = { port, isReady: false, askedAt: 0 }
+      targets.set(port, target)
+      void probe(target)
+    },
     remove: port => void targets.delete(port),
     async [Symbol.asyncDispose]() {
-      clearInterval(probing)
+      stopped.abort()
       agent.destroy()
       server.close()
       server.closeAllConnections()

@@ -1,8 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { type Clock, systemClock, type Timer } from '@breakwater/kernel'
-import { eventually, startProxy, startRedis } from '@breakwater/testkit'
+import { buildProgram, eventually, startProxy, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { Cluster, Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
@@ -115,13 +114,8 @@ describe('instances that share a Redis', () => {
 
   it('take over from a holder that was killed, within its lease', async () => {
     await using instances = instancesOn(testRedis().url)
-    const child = fork(
-      fileURLToPath(new URL('lease-holder.fixture.ts', import.meta.url)),
-      [testRedis().url, instances.namespace],
-      {
-        execArgv: ['--conditions=@breakwater/source', '--import', 'tsx'],
-      },
-    )
+    const holder = await buildProgram(new URL('lease-holder.fixture.ts', import.meta.url))
+    const child = fork(holder.path, [testRedis().url, instances.namespace], { execArgv: holder.execArgv })
     await once(child, 'message')
     const space = instances.make().space<string>('s', { ...MINUTE, leaseTime: '2s', load: async () => 'v' })
     const waiting = space.get('k')

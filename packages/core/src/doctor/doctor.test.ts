@@ -4,9 +4,8 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Pool, sizePool } from '@breakwater/pool'
-import type { Database } from '@breakwater/testkit'
+import { buildProgram, type Database } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createDataAccess } from '../data-access.js'
@@ -14,7 +13,7 @@ import type { LifecycleError } from '../lifecycle/failure.js'
 import { advise } from './advice.js'
 import type { Diagnosis } from './doctor.js'
 
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const main = await buildProgram(new URL('main.ts', import.meta.url))
 
 let database: Database
 beforeAll(async () => {
@@ -31,8 +30,7 @@ interface Run {
 function doctor(...args: string[]): Promise<Run> {
   const env = { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url }
   return new Promise(resolve => {
-    const command = ['--conditions=@breakwater/source', '--import', 'tsx', main, 'doctor', ...args]
-    execFile(process.execPath, command, { env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [...main.args, 'doctor', ...args], { env, timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
     })
   })

@@ -1,5 +1,9 @@
 /** When traffic may be refused: soon where nobody routes, else once it has ceased, and in any case in time. */
 
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { systemClock } from '@breakwater/kernel'
 import { FakeClock } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
 import { delayLeftMs, resolveDrainDelay, waitForQuiet } from './drain-delay.js'
@@ -35,15 +39,11 @@ describe('the drain delay', () => {
   it('notices within a moment that the last word has been said', async () => {
     const clock = new FakeClock()
     const traffic = quiet(0, true)
-    let overAt: number | undefined
     const wait = waitForQuiet(resolveDrainDelay({}, {}), traffic, clock, BUDGET, new AbortController().signal)
-    void wait?.then(() => {
-      overAt = clock.now()
-    })
     await clock.advance(2_000)
     traffic.readiness.toldNotReady = true
     await clock.advance(50)
-    expect(overAt).toBeDefined()
+    await wait
     expect(clock.pendingTimers).toBe(0)
   })
 
@@ -54,5 +54,32 @@ describe('the drain delay', () => {
     controller.abort()
     await wait
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('does not take for quiet what the process had no time to look at', async () => {
+    let lastRequestAt = 0
+    const server = createServer((_, response) => {
+      lastRequestAt = systemClock.now()
+      response.end()
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const wait = waitForQuiet(
+      resolveDrainDelay({ quietPeriod: 40 }, kubernetes),
+      { lastRequestAt: () => lastRequestAt, readiness: { asked: false, toldNotReady: false } },
+      systemClock,
+      BUDGET,
+      new AbortController().signal,
+    )
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.write('GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n')
+    // As where others have the CPU: the request has arrived, and the quiet period is over.
+    for (const until = performance.now() + 100; performance.now() < until; );
+    await wait
+    expect(lastRequestAt).toBeGreaterThan(0)
+    expect(systemClock.now() - lastRequestAt).toBeGreaterThanOrEqual(40)
+    socket.destroy()
+    await once(server.close(), 'close')
   })
 })

@@ -11,6 +11,7 @@
 
 import { type Clock, type Duration, type Faults, parseDuration } from '@breakwater/kernel'
 import { sleep } from '../work/sleep.js'
+import { arrived } from './arrived.js'
 
 export interface DrainDelayOptions {
   /** Waits at least this long, routed to or not. Default 0. */
@@ -102,6 +103,7 @@ async function waitWhile(left: () => number, clock: Clock, signal: AbortSignal):
   for (let ms = left(); ms > 0 && !signal.aborted; ms = left()) {
     // Who asks for readiness may be told at any moment; that is not worth an event.
     await sleep(clock, Math.min(ms, LOOK_MS), signal)
+    if (left() <= 0) await arrived()
   }
 }
 

@@ -6,6 +6,7 @@ import type { Duration } from '@breakwater/kernel'
 import { type Clock, Faults, type StepContext } from '@breakwater/kernel'
 import type { BuiltInComponent } from '../lifecycle/component.js'
 import type { InFlight } from '../work/in-flight.js'
+import { arrived } from './arrived.js'
 import { HttpIntake, type WhileDraining } from './intake.js'
 
 export interface ServeOptions {
@@ -81,10 +82,11 @@ async function listen(server: Server, { port, host, path }: Address, signal: Abo
 }
 
 async function closeIntake(server: Server, intake: HttpIntake, clock: Clock, signal: AbortSignal): Promise<void> {
-  // Behind the loop's look at the port: whoever has connected already is let in, not cut off.
-  await new Promise(setImmediate)
+  // Whoever has connected already is let in, not cut off.
+  await arrived()
   intake.closePort()
   await emptied(server, clock, IDLE_MS, signal)
+  await arrived()
   intake.closeIdle()
 }
 

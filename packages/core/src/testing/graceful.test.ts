@@ -2,15 +2,14 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { type Database, eventually, startPostgres, startRedis } from '@breakwater/testkit'
+import { buildProgram, type Database, eventually, startPostgres, startRedis } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { assertGraceful, type GracefulOptions, type GracefulReport } from './index.js'
 import { SCHEMA } from './schema.fixture.js'
 
-const fixture = fileURLToPath(new URL('service.fixture.ts', import.meta.url))
+const service = await buildProgram(new URL('service.fixture.ts', import.meta.url))
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const LISTENING = /listening on (\d+)/
 
@@ -39,7 +38,7 @@ afterAll(async () => {
 const newLabel = (): string => `graceful-${process.pid}-${++count}`
 
 function start(env: Record<string, string> = {}, wrap: readonly string[] = [], ipc = false): ChildProcess {
-  const command = [...wrap, process.execPath, '--conditions=@breakwater/source', '--import', 'tsx', fixture]
+  const command = [...wrap, process.execPath, ...service.args]
   return spawn(command[0] as string, command.slice(1), {
     stdio: ipc ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url, LABEL: newLabel(), ...env },

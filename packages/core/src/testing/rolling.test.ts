@@ -2,13 +2,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { eventually, startBalancer } from '@breakwater/testkit'
+import { buildProgram, eventually, startBalancer } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { expect, it, onTestFinished } from 'vitest'
 import { SCHEMA } from './schema.fixture.js'
 
-const fixture = fileURLToPath(new URL('service.fixture.ts', import.meta.url))
+const service = await buildProgram(new URL('service.fixture.ts', import.meta.url))
 const INSTANCES = 4
 const ROUNDS = 3
 const EVERY_MS = 5
@@ -24,7 +23,7 @@ it('fails no request in three rolling restarts under 200 requests a second', asy
   await database.query(SCHEMA)
   await using balancer = await startBalancer()
   const start = async (): Promise<Instance> => {
-    const child = spawn(process.execPath, ['--conditions=@breakwater/source', '--import', 'tsx', fixture], {
+    const child = spawn(process.execPath, service.args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, DATABASE_URL: database.url, REDIS_URL: testRedis().url, LABEL: 'rolling', MODE: 'silent' },
     })
@@ -40,9 +39,8 @@ it('fails no request in three rolling restarts under 200 requests a second', asy
     balancer.add(port)
     return { child, port, exited }
   }
-  const instances: Instance[] = []
-  for (let i = 0; i < INSTANCES; i++) instances.push(await start())
-  await eventually(() => balancer.ready === INSTANCES)
+  const instances = await Promise.all(Array.from({ length: INSTANCES }, start))
+  await eventually(() => balancer.ready === INSTANCES, 120_000)
 
   const failed: string[] = []
   const acknowledged: number[] = []
@@ -57,11 +55,14 @@ it('fails no request in three rolling restarts under 200 requests a second', asy
     sent.push(send(sent.length).catch(error => void failed.push(String(error))))
   }, EVERY_MS)
 
-  for (let restart = 0; restart < INSTANCES * ROUNDS; restart++) {
-    instances.push(await start())
-    await eventually(() => balancer.ready === INSTANCES + 1)
+  let next: Promise<Instance> | undefined = start()
+  for (let left = INSTANCES * ROUNDS; next !== undefined; left--) {
+    instances.push(await next)
+    await eventually(() => balancer.ready === INSTANCES + 1, 120_000)
     const { child, exited, port } = instances.shift() as Instance
     child.kill('SIGTERM')
+    // The next one comes up meanwhile.
+    next = left > 1 ? start() : undefined
     await exited
     balancer.remove(port)
     expect(child.exitCode).toBe(0)

@@ -1,9 +1,8 @@
 /** Backends that are killed, idle or in use: no crash, no error for a query that has not run, and only then a second try. */
 
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { eventually, startProxy } from '@breakwater/testkit'
+import { buildProgram, eventually, startProxy } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -11,10 +10,10 @@ import { times, useDatabase, usePool } from '../../test/pool-kit.js'
 import type { PoolEvent } from '../pool-events.js'
 
 const database = useDatabase()
-const program = fileURLToPath(new URL('../../test/crash.fixture.ts', import.meta.url))
+const program = await buildProgram(new URL('../../test/crash.fixture.ts', import.meta.url))
 
 async function run(whose: 'pg' | 'ours'): Promise<{ code: number; stdout: string; stderr: string }> {
-  const args = ['--conditions=@breakwater/source', '--import', 'tsx', program, database.url, whose]
+  const args = [...program.args, database.url, whose]
   return await promisify(execFile)(process.execPath, args, { timeout: 15_000 }).then(
     output => ({ ...output, code: 0 }),
     error => error,

@@ -2,8 +2,7 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { eventually } from '@breakwater/testkit'
+import { buildProgram, eventually } from '@breakwater/testkit'
 import { allowLeftovers } from '@breakwater/testkit/vitest'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -14,7 +13,7 @@ const small = useSmallServer()
 const CEILING = USABLE - 2 - 1
 const WITHIN_MS = 15_000
 const locking = 'execute on function pg_try_advisory_lock_shared(bigint), pg_try_advisory_lock_shared(integer, integer)'
-const program = fileURLToPath(new URL('../../test/fleet.fixture.ts', import.meta.url))
+const program = await buildProgram(new URL('../../test/fleet.fixture.ts', import.meta.url))
 
 const held = (instances: readonly Instance[]): number => instances.reduce((sum, each) => sum + each.held, 0)
 const refused = (instances: readonly Instance[]): number =>
@@ -31,8 +30,8 @@ async function slots(): Promise<number[]> {
 
 describe('a member', { timeout: 60_000 }, () => {
   it('that is killed with -9 leaves its slots to the others at once', async () => {
-    const child = fork(program, [small.url], {
-      execArgv: ['--conditions=@breakwater/source', '--import', 'tsx'],
+    const child = fork(program.path, [small.url], {
+      execArgv: program.execArgv,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     onTestFinished(() => void child.kill('SIGKILL'))
