@@ -3,6 +3,8 @@
 import type { Contender } from './contender.js'
 
 export const BASELINE = 'baseline'
+/** The one of which something is expected. */
+export const OURS = 'breakwater'
 
 const contenders = {
   baseline: async (): Promise<Contender> => (await import('./baseline.js')).baseline,

@@ -1,5 +1,6 @@
 /** Writes what a run has found as one table, a row for each contender in each scenario. */
 
+import { OURS } from '../contenders/index.js'
 import { formatCount, formatMs, tableOf, withRange } from './format.js'
 import type { Results } from './results.js'
 import type { ContenderSummary } from './summary.js'
@@ -31,7 +32,8 @@ export function formatVerdicts(results: Results): string[] {
     const lines = failure === undefined ? [] : [`${name}: ended early: ${failure}`]
     for (const { contender, wrong, reduction } of summary) {
       if (wrong > 0) lines.push(`${name}: ${contender} gave ${wrong} answers that differ from the table`)
-      if (expected === undefined || reduction === undefined) continue
+      // The others take part for comparison: nothing is asked of them.
+      if (contender !== OURS || expected === undefined || reduction === undefined) continue
       const verdict = reduction.median >= expected ? 'as expected' : 'NOT as expected'
       lines.push(
         `${name}: ${contender} ${formatChange(reduction.median)} DB QPS, ${verdict} (${formatChange(expected)} or more)`,
