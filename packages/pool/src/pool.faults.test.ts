@@ -135,7 +135,7 @@ describe('a server', () => {
     })
     expect(second).toMatchObject({ message: expect.stringContaining('timeout'), kind: 'timeout' })
     await proxy.heal()
-    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await eventually(async () => expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]))
   })
 
   it('that refuses is named as the cause when a caller gives up', async () => {

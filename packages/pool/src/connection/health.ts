@@ -14,7 +14,8 @@ import { SilenceWatch } from './silence.js'
  * is not validated. Well above the step of the coarse clock, so that none is looked at under load.
  */
 const LOOK_AGAIN_MS = 20
-const LONG_TURN_MS = 5
+/** Two of these would cost a caller more than the rare query that finds its connection closed. */
+const LONG_TURN_MS = 50
 
 export interface HealthHooks {
   readonly name: string

@@ -91,11 +91,17 @@ describe('a query whose time is up', () => {
     const pool = usePool({ connectionString: proxy.url(database.url), max: 1, stream })
     await pool.query('select 1')
     const controller = new AbortController()
-    const query = pool.query({ text: 'select pg_sleep(0.05)', signal: controller.signal }).catch(error => error)
-    await database.waitUntilRunning(1)
+    const holder = await database.pool().connect()
+    await holder.query('begin')
+    await holder.query('select pg_advisory_xact_lock(1)')
+    const text = 'select pg_advisory_xact_lock(1)'
+    const query = pool.query({ text, signal: controller.signal }).catch(error => error)
+    await database.waitingForLocks()
     // The answer has one way to go, the request two.
-    proxy.setLatency(200)
+    proxy.setLatency(400)
     controller.abort()
+    await holder.query('commit')
+    holder.release()
     await query
     const next = pool.query('select 1')
     pool.once('acquire', () => expect(sockets.map(({ closed }) => closed)).toEqual([false, true]))
