@@ -6,16 +6,17 @@
 import { BreakwaterError } from '@breakwater/kernel'
 import { Codec } from './codec/codec.js'
 import type { BoundGuard } from './guard/guard.js'
+import { Passed } from './guard/passed.js'
 import { type CacheKey, encodeKey } from './keys.js'
 import { batched } from './load/batch-loader.js'
-import type { Outcome } from './load/flight.js'
+import type { Flight, Outcome } from './load/flight.js'
 import { Flights } from './load/flights.js'
 import { LoadLease } from './load/load-lease.js'
 import { LoadPath, type LoadRequest } from './load/load-path.js'
 import { Loading } from './load/loading.js'
 import { Lenders } from './load/miss-budget.js'
 import { type LoadBounds, type LoadOwner, runLoad } from './load/run-load.js'
-import { FirstTier } from './memory/first-tier.js'
+import { FirstTier, type Kept } from './memory/first-tier.js'
 import type { MemoryEntry } from './memory/memory-tier.js'
 import type { CachePolicy, Loader, ReadOptions, WriteOptions } from './options.js'
 import type { Acknowledgement } from './redis/client.js'
@@ -45,6 +46,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
   readonly #options: ResolvedSpaceOptions<V, K>
   readonly #bounds: LoadBounds
   readonly #firstTier: FirstTier<V>
+  readonly #passed = new Passed()
   readonly #flights: Flights<V, K>
   readonly #writes: Writes<V>
   /** How `get` loads; none if the space was declared without a loader. */
@@ -72,7 +74,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       ...this.#bounds,
       lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, backoffMs),
       codec,
-      keep: (flight, key, kept) => !flight.fenced && this.#firstTier.keep(key, kept, flight.tick, flight.startedAt),
+      keep: (flight, key, kept) => this.#keepRead(flight, key, kept),
       isDraining: () => around.isDraining(),
     })
     const tick = (): number => tags.tick
@@ -290,6 +292,15 @@ export class Space<V, K extends CacheKey = CacheKey> {
     if (verdict === true) return this.#read(key, id, load, policy, entry, signal)
     if (verdict === false) return Promise.resolve(this.#denied(key, load))
     return verdict.then(maybe => (maybe ? this.#read(key, id, load, policy, entry, signal) : this.#denied(key, load)))
+  }
+
+  #keepRead(flight: Flight<V>, key: string, kept: Kept<V>): boolean {
+    if (flight.fenced || !this.#firstTier.keep(key, kept, flight.tick, flight.startedAt)) return false
+    if (kept.value === null && this.guard?.state === 'ready') {
+      const oldest = this.#passed.add(key)
+      if (oldest !== undefined && oldest !== key) this.#firstTier.delete(oldest)
+    }
+    return true
   }
 
   #denied(key: string, load: Load<V, K> | undefined): Outcome<V> {

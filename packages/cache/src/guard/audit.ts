@@ -1,15 +1,15 @@
-/** Which of the answers "does not exist" are looked up in the database all the same. */
+/** Which of the answers "does not exist" are looked up in the database all the same: some, and never many at a time. */
 
 import type { Clock } from '@breakwater/kernel'
 
 /** Part of the answers. */
 const SHARE = 0.01
-const MOST_A_SECOND = 5
+/** At most five a second, however long the second. */
+const APART_MS = 200
 
 export class Audit {
   readonly #clock: Clock
-  #left = MOST_A_SECOND
-  #since = 0
+  #from = Number.NEGATIVE_INFINITY
   /** Answers looked up. */
   done = 0
 
@@ -21,12 +21,8 @@ export class Audit {
   takes(): boolean {
     if (Math.random() >= SHARE) return false
     const now = this.#clock.now()
-    if (now - this.#since >= 1_000) {
-      this.#since = now
-      this.#left = MOST_A_SECOND
-    }
-    if (this.#left === 0) return false
-    this.#left--
+    if (now < this.#from) return false
+    this.#from = now + APART_MS
     return true
   }
 }

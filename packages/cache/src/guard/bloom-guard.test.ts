@@ -101,6 +101,22 @@ describe('a guard', () => {
       expect(await space.getMany([777, 778, 1])).toEqual([{ id: 777 }, { id: 778 }, { id: 1 }])
   })
 
+  it('keeps few of the keys in memory that it lets through and that do not exist, however many are asked for', async () => {
+    await using cache = new Cache()
+    const table = new Table(upTo(1_000))
+    const { space } = guarded(cache, table, { expected: 1_000, errorRate: 0.5 })
+    await cache.initGuards()
+    await space.getMany(upTo(1_000))
+    const absent = upTo(5_000).map(id => id + 10_000)
+    for (let from = 0; from < absent.length; from += 50) await space.getMany(absent.slice(from, from + 50))
+    const passed = table.loads - 1_000
+    expect(passed).toBeGreaterThan(1_500)
+    expect(cache.stats().memory.entries).toBe(2_000)
+    // The rows themselves have lost no place to them.
+    await space.getMany(upTo(1_000))
+    expect(table.loads - 1_000).toBe(passed)
+  })
+
   it('works in one process without Redis', async () => {
     const cache = new Cache()
     const table = new Table(upTo(100))
