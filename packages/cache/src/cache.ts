@@ -9,6 +9,7 @@ import type { CacheDuration } from './load/load-log.js'
 import { MissBudget } from './load/miss-budget.js'
 import { MemoryTier } from './memory/memory-tier.js'
 import type { CacheOptions, CachePolicy, Loader, ReadOptions, SpaceOptions } from './options.js'
+import type { BreakerState } from './redis/breaker.js'
 import type { Acknowledgement } from './redis/client.js'
 import { connectToAny } from './redis/connections.js'
 import { ANCILLARY, InvalidationLog } from './redis/invalidation-log.js'
@@ -41,7 +42,9 @@ export interface CacheStats {
         /** Whether the invalidation log is heard, on a Cluster that of every shard, so that the first tier may be believed. */
         readonly following: boolean
         /** Open: Redis did not answer, on a Cluster one of its shards, and is not asked for a while. */
-        readonly breaker: 'closed' | 'open' | 'half-open'
+        readonly breaker: BreakerState
+        /** Changes of that so far, of all shards, by the state that was come to. */
+        readonly breakerTransitions: Readonly<Record<BreakerState, number>>
         /** Entries of the log taken, this instance's own included. */
         readonly invalidations: number
         /** Times that the first tier was emptied, since an invalidation may have been missed. */
@@ -270,6 +273,11 @@ export class Cache implements Managed {
       failures: sum(clients.map(client => client.failures)),
       following: this.#logs.every(log => log.isFollowing),
       breaker: (['open', 'half-open'] as const).find(state => breakers.includes(state)) ?? 'closed',
+      breakerTransitions: {
+        closed: sum(clients.map(client => client.breakerTransitions.closed)),
+        open: sum(clients.map(client => client.breakerTransitions.open)),
+        'half-open': sum(clients.map(client => client.breakerTransitions['half-open'])),
+      },
       invalidations: sum(this.#logs.map(log => log.entries)),
       gaps: sum(this.#logs.map(log => log.gaps)),
       connections: sum(this.#logs.map(log => log.connections)),

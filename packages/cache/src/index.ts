@@ -18,6 +18,7 @@ export type {
   WriteOptions,
 } from './options.js'
 export type { Acknowledgement, RedisLike } from './redis/client.js'
+export type { RedisMessage } from './redis/redis-channel.js'
 export type { Space } from './space.js'
 export type { SpaceReading, SpaceStats } from './space-stats.js'
 export type { WrapOptions, Wrapped } from './wrap.js'

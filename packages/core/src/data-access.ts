@@ -39,6 +39,7 @@ import { type Sample, Samples } from './metrics/sample.js'
 import { type AnyRedis, createRedisClient, type RedisClientOptions } from './redis-client.js'
 import { SignalHandler, type SignalOptions } from './signals/signal-handler.js'
 import type { Timeline } from './timeline/timeline.js'
+import { queryTagsOf, type SqlcommenterOption } from './tracing/query-tags.js'
 import type { WorkContext } from './work/in-flight.js'
 
 type PoolOptions = NonNullable<ConstructorParameters<typeof Pool>[0]>
@@ -64,6 +65,12 @@ export interface DataAccessOptions {
    * `/ready`. It ends as soon as no request has come for a while.
    */
   readonly drainDelay?: DrainDelayOptions
+  /**
+   * Writes behind each query, in the form of sqlcommenter, which trace it belongs to, and tags of your own, so that the
+   * database's logs and `pg_stat_activity` say whose it is. The price: a text that is another each time is not prepared.
+   * For a pool that is made here; one of your own has `queryTags`. Default false.
+   */
+  readonly sqlcommenter?: SqlcommenterOption
   /** Sends off what was logged, measured and traced; called as the last thing of the stop. A pino logger flushes itself. */
   readonly flush?: (context: StepContext) => unknown
   /** Default: the process's own. */
@@ -82,7 +89,10 @@ export interface DisposeOptions {
   readonly force?: boolean
 }
 
-const OPTIONS = ['postgres', 'redis', 'cache', 'components', 'environment', 'logger', 'drainDelay', 'flush', 'clock']
+const OPTIONS = [
+  ...['postgres', 'redis', 'cache', 'components', 'environment', 'logger', 'drainDelay', 'sqlcommenter', 'flush'],
+  'clock',
+]
 const SETTINGS = ['startTimeout', 'stopTimeout', 'optional']
 const BUILT_IN_NAMES: readonly string[] = ['postgres', 'redis', 'cache', 'guards'] satisfies BuiltInName[]
 
@@ -119,7 +129,9 @@ export class DataAccess {
       flush: flushOf(logger, flush),
     })
     const { inFlight } = this.#lifecycle
-    this.pool = isPool(postgres) ? postgres : new Pool({ clock, describeCaller: () => inFlight.current, ...postgres })
+    const queryTags = queryTagsOf(options.sqlcommenter)
+    const told = { describeCaller: () => inFlight.current, ...(queryTags && { queryTags }) }
+    this.pool = isPool(postgres) ? postgres : new Pool({ clock, ...told, ...postgres })
     this.redis = redis === undefined || isRedis(redis) ? redis : createRedisClient(redis, logger)
     this.cache = new Cache({
       clock,
@@ -275,15 +287,21 @@ export class DataAccess {
 function checkOptions(options: DataAccessOptions): void {
   const faults = new Faults()
   faults.unknownKeys(options, OPTIONS)
-  const { postgres, redis, cache, components, drainDelay, flush } = options
+  const { postgres, redis, cache, components, drainDelay, sqlcommenter, flush } = options
   faults.check(isObject(postgres), 'postgres must be options of the pool, or a pool')
   faults.check(redis === undefined || isObject(redis), 'redis must be options of an ioredis client, or a client')
   faults.check(cache === undefined || isObject(cache), 'cache must be options of the cache')
   faults.check(components === undefined || isObject(components), 'components must be settings by component')
   faults.check(drainDelay === undefined || isObject(drainDelay), 'drainDelay must be options')
+  const isTags = isObject(sqlcommenter) && Object.values(sqlcommenter).every(tag => typeof tag === 'string')
+  faults.check(
+    [undefined, true, false].includes(sqlcommenter as boolean) || isTags,
+    'sqlcommenter must be true or tags',
+  )
   faults.check(flush === undefined || typeof flush === 'function', 'flush must be a function')
   faults.check(options.environment === undefined || isObject(options.environment), 'environment must be options')
   faults.throwIfAny('OPTION_INVALID', 'createDataAccess')
+  faults.check(!(sqlcommenter && isPool(postgres)), 'sqlcommenter is for a pool made here: give yours queryTags')
   if (drainDelay !== undefined) checkDrainDelay(drainDelay, faults)
   faults.check(!isObject(cache) || !('redis' in cache), 'cache.redis is set by redis')
   for (const [name, settings] of Object.entries(components ?? {})) {

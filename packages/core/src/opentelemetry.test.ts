@@ -18,7 +18,7 @@ import {
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
-import { createDataAccess, type DataAccess } from './data-access.js'
+import { createDataAccess, type DataAccess, type DataAccessOptions } from './data-access.js'
 import { pinoOptions } from './logs/pino-options.js'
 import { CATALOG, type MetricName } from './metrics/catalog.js'
 import { openTelemetry } from './opentelemetry.js'
@@ -41,12 +41,16 @@ afterAll(async () => {
 })
 beforeEach(() => spans.reset())
 
-async function start(logger?: Logger): Promise<{ data: DataAccess; reports: Pool }> {
+async function start(
+  logger?: Logger,
+  options: Partial<DataAccessOptions> = {},
+): Promise<{ data: DataAccess; reports: Pool }> {
   const data = createDataAccess({
     postgres: { connectionString: database.url, max: 2 },
     redis: { url: testRedis().url },
     cache: { namespace: `otel-${process.pid}` },
     ...(logger && { logger }),
+    ...options,
   })
   const reports = new Pool({ connectionString: database.url, name: 'reports' })
   const stop = openTelemetry(data, { pools: [reports] })
@@ -126,6 +130,29 @@ it('a query is a span within that of its request, named by what it does, with no
   expect(JSON.stringify([first, second].map(each => [each?.name, each?.attributes]))).not.toMatch(/secret|4711/)
 })
 
+it('a query names its trace to the database, with sqlcommenter; its wait for a connection is a span', async () => {
+  const { data } = await start(undefined, { sqlcommenter: { application: 'orders' } })
+  const own = 'select query from pg_stat_activity where pid = pg_backend_pid()'
+  const holders = await Promise.all([data.pool.connect(), data.pool.connect()])
+  spans.reset()
+  await trace.getTracer('test').startActiveSpan('request', async span => {
+    const { traceId, spanId } = span.spanContext()
+    const waiting = data.pool.query(own)
+    for (const client of holders) client.release()
+    const comment = `/*application='orders',traceparent='00-${traceId}-${spanId}-01'*/`
+    expect((await waiting).rows).toEqual([{ query: `${own} ${comment}` }])
+    span.end()
+  })
+  const [acquire, query, request] = spans.getFinishedSpans()
+  for (const span of [acquire, query]) {
+    expect(span?.parentSpanContext?.spanId).toBe(request?.spanContext().spanId)
+  }
+  expect([acquire?.name, query?.attributes['db.query.text']]).toEqual(['acquire postgres', own])
+  expect((await data.pool.query(own)).rows).toEqual([{ query: `${own} /*application='orders'*/` }])
+  expect(() => createDataAccess({ postgres: data.pool, sqlcommenter: true })).toThrow('queryTags')
+  expect(() => createDataAccess({ postgres: {}, sqlcommenter: { a: 1 } as never })).toThrow('sqlcommenter')
+})
+
 it('a load is a span, and so are the start and the stop with their steps', async () => {
   const { data } = await start()
   const started = spans.getFinishedSpans()
@@ -133,7 +160,8 @@ it('a load is a span, and so are the start and the stop with their steps', async
   const postgres = started.find(({ name }) => name === 'postgres')
   expect(postgres?.parentSpanContext?.spanId).toBe(whole?.spanContext().spanId)
   await data.cache.getOrLoad('secret-key', () => 1, { ttl: '1m' })
-  expect(spans.getFinishedSpans().map(({ name }) => name)).toContain('cache load _')
+  const loaded = spans.getFinishedSpans().map(({ name }) => name)
+  expect(loaded).toEqual(expect.arrayContaining(['cache load _', 'redis getOrLease']))
   await data.dispose()
   const names = spans.getFinishedSpans().map(({ name }) => name)
   expect(names).toEqual(expect.arrayContaining(['lifecycle stop', 'postgres (stop)']))

@@ -4,8 +4,8 @@
  */
 
 import { tracingChannel } from 'node:diagnostics_channel'
-import type { Cache, LoadMessage } from '@breakwater/cache'
-import type { Pool, QueryMessage } from '@breakwater/pool'
+import type { Cache, LoadMessage, RedisMessage } from '@breakwater/cache'
+import type { AcquireMessage, Pool, QueryMessage } from '@breakwater/pool'
 import {
   type Attributes,
   metrics,
@@ -31,7 +31,10 @@ export interface OpenTelemetryOptions {
   readonly pools?: readonly Pool[]
   /** Default true. */
   readonly metrics?: boolean
-  /** Of queries (of every pool in the process), loads, the start and the stop. Default true. */
+  /**
+   * Of queries and waits for a connection (of every pool in the process), loads, operations of the cache's Redis, the start
+   * and the stop. Default true.
+   */
   readonly spans?: boolean
 }
 
@@ -143,11 +146,20 @@ function tellSpans(data: Observed): (() => void)[] {
   const stopLoads = traceChannel<LoadMessage>('breakwater:cache:load', ({ space }) =>
     tracer.startSpan(`cache load ${space}`, { attributes: { 'breakwater.cache.space': space } }),
   )
+  const stopAcquires = traceChannel<AcquireMessage>('breakwater:acquire', ({ pool }) =>
+    tracer.startSpan(`acquire ${pool}`, { attributes: { 'db.client.connection.pool.name': pool } }),
+  )
+  const stopRedis = traceChannel<RedisMessage>('breakwater:cache:redis', ({ operation }) =>
+    tracer.startSpan(`redis ${operation}`, {
+      kind: SpanKind.CLIENT,
+      attributes: { 'db.system.name': 'redis', 'db.operation.name': operation },
+    }),
+  )
   const stopLifecycle = data.observe(event => {
     if (event.type === 'lifecycle.ready') writeSpans(tracer, spansOf(data.timeline(), 'start'))
     else if (event.type === 'lifecycle.stopped') writeSpans(tracer, spansOf(data.timeline(), 'stop'))
   })
-  return [stopQueries, stopLoads, stopLifecycle]
+  return [stopQueries, stopLoads, stopAcquires, stopRedis, stopLifecycle]
 }
 
 /** Makes a span of each message, from its start to its end. */

@@ -4,6 +4,7 @@ import { type Clock, type Duration, Faults, parseDuration, systemClock } from '@
 import type { PoolConfig as DriverPoolConfig } from './driver.js'
 import type { ResourcePoolOptions } from './engine/options.js'
 import { type FleetOptions, resolveFleet } from './fleet/options.js'
+import type { QueryTags } from './queries/comment.js'
 import type { CapacityOptions } from './sizing/capacity.js'
 import { resolveSizing, type SizingOptions } from './sizing/options.js'
 
@@ -61,6 +62,12 @@ export interface PoolConfig extends DriverPoolConfig {
   sizing?: SizingOptions | undefined
   /** Called for each query in its caller's context; what it returns is told of a query under way by `inUse()`. Default: none. */
   describeCaller?: (() => unknown) | undefined
+  /**
+   * Called for each query in its caller's context; what it returns is written behind the query as a comment, in the form of
+   * sqlcommenter, so that the database's own logs and `pg_stat_activity` say whose it is. Queries with a name or a comment
+   * of their own stay as they are. A query whose comment is another each time is not prepared. Default: none.
+   */
+  queryTags?: (() => QueryTags | undefined) | undefined
   /** Default: the process's own. */
   clock?: Clock | undefined
 }
@@ -93,6 +100,7 @@ export interface ResolvedPoolOptions {
   readonly pipeline: boolean
   readonly clock: Clock
   readonly describeCaller: (() => unknown) | undefined
+  readonly queryTags: PoolConfig['queryTags']
   readonly capacity: Omit<CapacityOptions, 'name' | 'clock'>
   /** For the engine; the factory is the pool's. */
   readonly engine: Omit<ResourcePoolOptions<never>, 'factory'>
@@ -106,7 +114,7 @@ export const DEFAULT_CONNECTION_TIMEOUT_MS = 5_000
 /** Before the first probe; Node then sends one a second, ten times. The system's own default is two hours. */
 export const KEEP_ALIVE_MS = 10_000
 const HEALTH = { idleWindow: '500ms', timeout: '1s', keepalive: '30s', deadAfter: '10s' } as const
-const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect', 'describeCaller'] as const
+const FUNCTIONS = ['Client', 'Promise', 'log', 'verify', 'onConnect', 'describeCaller', 'queryTags'] as const
 
 /** @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`, listing every fault. */
 export function resolvePoolOptions(given: PoolConfig | null | undefined): ResolvedPoolOptions {
@@ -161,6 +169,7 @@ export function resolvePoolOptions(given: PoolConfig | null | undefined): Resolv
     clock,
     capacity: { max, min, createTimeoutMs: createTimeout, fleet, sizing },
     describeCaller: options.describeCaller,
+    queryTags: options.queryTags,
     health: health && { timeoutMs: health.timeout, deadAfterMs: health.deadAfter },
     engine: {
       ...{ name, max, min, idleTimeout, maxLifetime, maxUses, maxPending, maxCreating, lifetimeJitter },

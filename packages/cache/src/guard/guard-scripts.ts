@@ -40,7 +40,9 @@ local ours = header.state and header.version == '${HASH_VERSION}' and header.ser
  * {now, state, epoch, size, hashes, sequence, entries, age in ms, highWater, next, nextSize, nextHashes, ms since an instance
  * has lapsed (negative: none has), builder at work}, or {now, 'none' | 'foreign'}.
  */
-export const beat: Script = new Script(`${HEADER}
+export const beat: Script = new Script(
+  'beat',
+  `${HEADER}
 if not header.state then return {now, 'none'} end
 if not ours then return {now, 'foreign'} end
 if ARGV[2] == '1' then
@@ -68,14 +70,17 @@ else
 end
 return {now, header.state, header.epoch, header.size or '', header.hashes or '', header.sequence, header.entries or '0',
   now - (header.builtAt or now), header.highWater or '', header.next or '', header.nextSize or '',
-  header.nextHashes or '', lapsed, redis.call('EXISTS', KEYS[2])}`)
+  header.nextHashes or '', lapsed, redis.call('EXISTS', KEYS[2])}`,
+)
 
 /**
  * Answers for keys, and lets the instance answer by its own copy for a while. KEYS header, chunks; ARGV instance, epoch, what
  * it has heard of ('' if it does not ask to), ms, hashes a key, then the length of each chunk, then the positions in the
  * chunks, one after the other. Replies {whether it may, sequence, a 1 (maybe) or 0 (no) for each key}, or {-1}: not known.
  */
-export const check: Script = new Script(`${HERE}
+export const check: Script = new Script(
+  'check',
+  `${HERE}
 local header = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'version', 'server', 'nextLapse', 'sequence', 'g:' .. ARGV[1],
   'h:' .. ARGV[1])
 if header[1] ~= 'ready' or header[2] ~= ARGV[2] or header[3] ~= '${HASH_VERSION}' or header[4] ~= server then return {-1} end
@@ -106,7 +111,8 @@ for first = 6 + chunks, #ARGV, hashes do
   end
   answers[#answers + 1] = answer
 end
-return {granted, header[6], table.concat(answers)}`)
+return {granted, header[6], table.concat(answers)}`,
+)
 
 /**
  * Records a key, and tells every copy of it. KEYS header, log, log's sequence, chunks of the epoch, chunks of the next; ARGV
@@ -115,7 +121,9 @@ return {granted, header[6], table.concat(answers)}`)
  * copies of an earlier history may be believed} | {'moved'}: the header names others | {'none'}: there is nothing to record it
  * in, and whoever begins to build waits for the transaction that asked.
  */
-export const add: Script = new Script(`${HEADER}
+export const add: Script = new Script(
+  'add',
+  `${HEADER}
 if not header.state then return {'none'} end
 if not ours then
   if header.version ~= '${HASH_VERSION}' then
@@ -156,10 +164,13 @@ local copies = 0
 for field, value in pairs(header) do
   if string.sub(field, 1, 2) == 't:' and string.sub(field, 3) ~= ARGV[1] and tonumber(value) > now then copies = copies + 1 end
 end
-return {'recorded', sequence, copies, (header.distrust or now) - now}`)
+return {'recorded', sequence, copies, (header.distrust or now) - now}`,
+)
 
 /** KEYS header; ARGV instance. Replies the least that any other copy that is believed has heard of, or '' if there is none. */
-export const leastHeard: Script = new Script(`${HEADER}
+export const leastHeard: Script = new Script(
+  'leastHeard',
+  `${HEADER}
 if not ours then return '' end
 local least
 for field, value in pairs(header) do
@@ -169,29 +180,41 @@ for field, value in pairs(header) do
     if not least or tonumber(heard) < tonumber(least) then least = heard end
   end
 end
-return least or ''`)
+return least or ''`,
+)
 
 /** KEYS header; ARGV instance, sequence. Says what a copy that is believed has heard of. */
-export const hear: Script = new Script(`
+export const hear: Script = new Script(
+  'hear',
+  `
 if redis.call('HEXISTS', KEYS[1], 't:' .. ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'h:' .. ARGV[1], ARGV[2]) end
-return 1`)
+return 1`,
+)
 
 /** KEYS header; ARGV instance. It has nothing left to tell. */
-export const leave: Script = new Script(`
+export const leave: Script = new Script(
+  'leave',
+  `
 redis.call('HDEL', KEYS[1], 'm:' .. ARGV[1], 't:' .. ARGV[1], 'h:' .. ARGV[1], 'g:' .. ARGV[1])
-return 1`)
+return 1`,
+)
 
 /** KEYS header; ARGV epoch. */
-export const suspect: Script = new Script(`
+export const suspect: Script = new Script(
+  'suspect',
+  `
 if redis.call('HGET', KEYS[1], 'epoch') == ARGV[1] then redis.call('HSET', KEYS[1], 'state', 'suspect') end
-return 1`)
+return 1`,
+)
 
 /**
  * Opens an epoch, whose chunks are there already: from now on every add goes to it too. KEYS header, build; ARGV epoch, size,
  * hashes, lease ms, ms for which a copy may be believed, ms after which an instance that has lapsed is given up, the
  * epoch that it is to replace ('' for none). Replies 1 to the one builder.
  */
-export const begin: Script = new Script(`${HEADER}
+export const begin: Script = new Script(
+  'begin',
+  `${HEADER}
 if server == '' then return redis.error_reply('READONLY this server is not the master') end
 if ours and header.epoch ~= ARGV[7] then return 0 end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[4]) then return 0 end
@@ -208,35 +231,50 @@ else
   end
 end
 redis.call('HSET', KEYS[1], 'next', ARGV[1], 'nextSize', ARGV[2], 'nextHashes', ARGV[3], 'nextEntries', 0)
-return 1`)
+return 1`,
+)
 
 /** KEYS chunk; ARGV bytes, ms until it goes by itself. A chunk of an epoch that is not open yet. */
-export const makeChunk: Script = new Script(`
+export const makeChunk: Script = new Script(
+  'makeChunk',
+  `
 redis.call('SETRANGE', KEYS[1], ARGV[1] - 1, '\\0')
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
+)
 
 /** KEYS build; ARGV epoch, lease ms. Replies 1 while the right to build is still ours. */
-export const renewBuild: Script = new Script(`
+export const renewBuild: Script = new Script(
+  'renewBuild',
+  `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
+)
 
 /** KEYS header, build; ARGV epoch. */
-export const abandonBuild: Script = new Script(`
+export const abandonBuild: Script = new Script(
+  'abandonBuild',
+  `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
 if redis.call('HGET', KEYS[1], 'next') == ARGV[1] then redis.call('HDEL', KEYS[1], 'next') end
-return 1`)
+return 1`,
+)
 
 /** Adds what was scanned to what was added meanwhile. KEYS build, chunk, place to put it in between; ARGV epoch, bytes. Replies 1, or 0 if either is lost. */
-export const mergeChunk: Script = new Script(`
+export const mergeChunk: Script = new Script(
+  'mergeChunk',
+  `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('STRLEN', KEYS[2]) ~= #ARGV[2] then return 0 end
 redis.call('SET', KEYS[3], ARGV[2])
 redis.call('BITOP', 'OR', KEYS[2], KEYS[2], KEYS[3])
 redis.call('DEL', KEYS[3])
-return 1`)
+return 1`,
+)
 
 /** KEYS header, build, chunks; ARGV epoch, entries, highWater ('' for none), length of each chunk. Replies 1 if the epoch is the one that answers now. */
-export const finish: Script = new Script(`${HEADER}
+export const finish: Script = new Script(
+  'finish',
+  `${HEADER}
 if not ours or redis.call('GET', KEYS[2]) ~= ARGV[1] or header.next ~= ARGV[1] then return 0 end
 for i = 3, #KEYS do
   if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[i + 1]) then return 0 end
@@ -246,4 +284,5 @@ redis.call('HSET', KEYS[1], 'state', 'ready', 'epoch', ARGV[1], 'size', header.n
   'entries', ARGV[2] + header.nextEntries, 'builtAt', string.format('%.0f', now), 'highWater', ARGV[3])
 redis.call('HDEL', KEYS[1], 'next', 'nextSize', 'nextHashes', 'nextEntries')
 redis.call('DEL', KEYS[2])
-return 1`)
+return 1`,
+)

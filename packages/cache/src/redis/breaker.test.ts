@@ -29,6 +29,7 @@ describe('Breaker', () => {
     for (let i = 0; i < 10; i++) await breaker.run(i % 2 ? ok : fail).catch(error => expect(error).toBe(lost))
     for (let i = 0; i < 10 && breaker.state === 'closed'; i++) await breaker.run(fail).catch(() => {})
     expect(breaker.state).toBe('open')
+    expect(breaker.transitions).toEqual({ closed: 0, open: 1, 'half-open': 0 })
     let asked = 0
     const refused = breaker.run(async () => asked++)
     await expect(refused).rejects.toMatchObject({ kind: 'rejected', code: 'REDIS_BREAKER_OPEN', cause: lost })
@@ -76,6 +77,7 @@ describe('Breaker', () => {
     letGo('ok')
     expect(await trying).toBe('ok')
     expect(breaker.state).toBe('closed')
+    expect(breaker.transitions).toEqual({ closed: 1, open: 1, 'half-open': 1 })
     expect(await breaker.run(ok)).toBe('ok')
   })
 

@@ -18,6 +18,8 @@ import CircuitBreaker from 'opossum'
  *   fired while it is open.
  */
 
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
 export interface BreakerOptions {
   /** How long it stays open before one operation may try, in ms. */
   readonly resetMs: number
@@ -39,6 +41,8 @@ export function isAnswer(error: unknown): boolean {
 export class Breaker {
   readonly #circuit: CircuitBreaker<[operation: () => Promise<unknown>], unknown>
   readonly #resetMs: number
+  /** Changes of the state so far, by the state that it came to. */
+  readonly transitions: Record<BreakerState, number> = { closed: 0, open: 0, 'half-open': 0 }
   #watching = false
   #lastFailure: unknown
 
@@ -55,9 +59,12 @@ export class Breaker {
       resetTimeout: resetMs,
       errorFilter: isAnswer,
     })
+    this.#circuit.on('close', () => this.transitions.closed++)
+    this.#circuit.on('open', () => this.transitions.open++)
+    this.#circuit.on('halfOpen', () => this.transitions['half-open']++)
   }
 
-  get state(): 'closed' | 'open' | 'half-open' {
+  get state(): BreakerState {
     return this.#circuit.closed ? 'closed' : this.#circuit.halfOpen ? 'half-open' : 'open'
   }
 

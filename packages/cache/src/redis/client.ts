@@ -5,8 +5,9 @@
  */
 
 import { BreakwaterError, type Clock, Deadline, isBreakwaterError, type Timer } from '@breakwater/kernel'
-import { Breaker, isAnswer } from './breaker.js'
+import { Breaker, type BreakerState, isAnswer } from './breaker.js'
 import { Outbox, type Tell } from './outbox.js'
+import { tracedOperation } from './redis-channel.js'
 import type { Script } from './script.js'
 
 export type RedisArgument = string | number | Buffer
@@ -129,8 +130,13 @@ export class RedisClient {
     this.outbox = new Outbox(Math.max(1, options.outboxSize))
   }
 
-  get breaker(): 'closed' | 'open' | 'half-open' {
+  get breaker(): BreakerState {
     return this.#breaker.state
+  }
+
+  /** Changes of the breaker's state so far, by the state that it came to. */
+  get breakerTransitions(): Readonly<Record<BreakerState, number>> {
+    return this.#breaker.transitions
   }
 
   dispose(): void {
@@ -159,12 +165,12 @@ export class RedisClient {
    */
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[], binary = false): Promise<unknown> {
     if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
-    return this.#bounded(() => evaluate(this.raw, script, keys, args, binary))
+    return this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary))
   }
 
   /** Runs a script that only tells Redis something, whatever is in the outbox. Rejects as `run` does. */
   readonly tell = async (script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> =>
-    this.#bounded(() => evaluate(this.raw, script, keys, args))
+    this.#bounded(script.name, () => evaluate(this.raw, script, keys, args))
 
   /**
    * Tells Redis, or keeps in the outbox what it could not be told.
@@ -192,7 +198,8 @@ export class RedisClient {
   async #replicated(tell: Tell): Promise<void> {
     const { replicas } = this.#options
     await tell()
-    const reached = Number(await this.#bounded(() => this.#options.owner().call('wait', [replicas, this.#timeoutMs])))
+    const wait = (): Promise<unknown> => this.#options.owner().call('wait', [replicas, this.#timeoutMs])
+    const reached = Number(await this.#bounded('wait', wait))
     if (reached >= replicas) return
     const message = `an invalidation is on ${reached} of ${replicas} replicas after ${this.#timeoutMs} ms; it is applied, and a failover may lose it`
     throw new BreakwaterError('timeout', 'REDIS_NOT_REPLICATED', message, { elapsedMs: this.#timeoutMs })
@@ -205,7 +212,7 @@ export class RedisClient {
 
   /** Runs a plain command under the same bound. Its reply's strings are Buffers. */
   command(name: string, args: RedisArgument[]): Promise<unknown> {
-    return this.#bounded(() => this.raw.callBuffer(name, args))
+    return this.#bounded(name, () => this.raw.callBuffer(name, args))
   }
 
   /** Resolves when the server was looked at and the outbox is empty; bounded, also when there is much to tell. */
@@ -248,7 +255,11 @@ export class RedisClient {
     if (!this.outbox.isEmpty) this.#retryLater()
   }
 
-  async #bounded<T>(start: () => Promise<T>): Promise<T> {
+  #bounded<T>(operation: string, start: () => Promise<T>): Promise<T> {
+    return tracedOperation(operation, () => this.#guarded(start))
+  }
+
+  async #guarded<T>(start: () => Promise<T>): Promise<T> {
     try {
       if (DOWN.has(this.raw.status)) {
         const message = `Redis is not connected (client status "${this.raw.status}")`

@@ -3,10 +3,13 @@
 import { createHash } from 'node:crypto'
 
 export class Script {
+  readonly name: string
   readonly source: string
   readonly sha: string
 
-  constructor(source: string) {
+  /** @param name as it is told to whoever traces. */
+  constructor(name: string, source: string) {
+    this.name = name
     this.source = source
     this.sha = createHash('sha1').update(source).digest('hex')
   }

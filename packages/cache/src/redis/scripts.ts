@@ -23,7 +23,9 @@ export const FAILED = 5
  * {STALE_WON, stored, ms left, age ms, stamp} | {WON, stamp} | {WAIT, lease ms left} | {FAILED, what, ms left}. What is of
  * another form, or does not count any more, is removed and is none.
  */
-export const getOrLease: Script = new Script(`${NOW}${STATE}${COUNTS}
+export const getOrLease: Script = new Script(
+  'getOrLease',
+  `${NOW}${STATE}${COUNTS}
 local state = stateFor(ARGV[3])
 local function take(lease, token)
   if redis.call('EXISTS', lease) == 1 then return false end
@@ -73,50 +75,65 @@ local replies = {}
 for i = 1, (#KEYS - 3) / 3 do
   replies[i] = one(KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3], ARGV[2 + 2 * i], tonumber(ARGV[3 + 2 * i]))
 end
-return replies`)
+return replies`,
+)
 
 /**
  * Stores only while the lease still holds the token, and what was read still counts: what was read before an invalidation
  * has lost its lease; before a clear, or a deletion of one of its tags, it is older than that. KEYS control, key; ARGV wake
  * message, token, space, stamp, kind, body, ttl ms, grace ms, load ms, meta, tags. Replies 1 if stored, else 0.
  */
-export const fill: Script = new Script(`
+export const fill: Script = new Script(
+  'fill',
+  `
 if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[2] then return 0 end
 ${NOW}${STATE}${COUNTS}${WAKE}${STORE}
 local stands = counts(stateFor(ARGV[3]), ARGV[4], ARGV[11])
 if stands then store(KEYS[4], ARGV[5], ARGV[6], ARGV[4], ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
 redis.call('DEL', KEYS[5])
 wake(KEYS[6], ARGV[1])
-return stands and 1 or 0`)
+return stands and 1 or 0`,
+)
 
 /**
  * Gives a lease up without a value. KEYS control, key; ARGV wake message, token, what failed ('' for nothing), back-off ms.
  * The failure stands in the lease's place for the back-off, so that the fleet does not try at once again.
  */
-export const release: Script = new Script(`
+export const release: Script = new Script(
+  'release',
+  `
 if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[2] then return 0 end
 ${WAKE}
 if ARGV[3] ~= '' then redis.call('SET', KEYS[5], 'F' .. ARGV[3], 'PX', ARGV[4]) else redis.call('DEL', KEYS[5]) end
 wake(KEYS[6], ARGV[1])
-return 1`)
+return 1`,
+)
 
 /** KEYS control, key; ARGV token, lease ms. Replies 1 while the lease is still ours. */
-export const renew: Script = new Script(`
+export const renew: Script = new Script(
+  'renew',
+  `
 if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[5], ARGV[2])
-return 1`)
+return 1`,
+)
 
 /** Removes value and lease, wakes who waits, and tells every instance. KEYS control, key; ARGV `<space>:<key>`. */
-export const invalidate: Script = new Script(`${WAKE}${APPEND}
+export const invalidate: Script = new Script(
+  'invalidate',
+  `${WAKE}${APPEND}
 redis.call('DEL', KEYS[4], KEYS[5])
 wake(KEYS[6], ARGV[1])
-return append('key', ARGV[1])`)
+return append('key', ARGV[1])`,
+)
 
 /**
  * Ends a value's freshness and leaves it servable for its grace; without one it is removed. A load in flight has read what
  * is old now: it loses its lease. KEYS control, key; ARGV `<space>:<key>`.
  */
-export const expire: Script = new Script(`${NOW}${WAKE}${APPEND}
+export const expire: Script = new Script(
+  'expire',
+  `${NOW}${WAKE}${APPEND}
 local header = redis.call('GETRANGE', KEYS[4], 0, ${AT.meta})
 local freshUntil = tonumber(string.sub(header, ${AT.freshUntil + 1}, ${AT.storedAt}))
 if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now then
@@ -130,27 +147,36 @@ if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now t
 end
 redis.call('DEL', KEYS[5])
 wake(KEYS[6], ARGV[1])
-return append('key', ARGV[1])`)
+return append('key', ARGV[1])`,
+)
 
 /**
  * Stores a value from a writer, over any load in flight. KEYS control, key; ARGV `<space>:<key>`, space, kind, body, ttl ms,
  * grace ms, meta.
  */
-export const set: Script = new Script(`${NOW}${STATE}${WAKE}${APPEND}${STORE}
+export const set: Script = new Script(
+  'set',
+  `${NOW}${STATE}${WAKE}${APPEND}${STORE}
 local sequence = append('key', ARGV[1])
 store(KEYS[4], ARGV[3], ARGV[4], stateFor(ARGV[2]).stamp, ARGV[5], ARGV[6], 0, ARGV[7])
 redis.call('DEL', KEYS[5])
 wake(KEYS[6], ARGV[1])
-return sequence`)
+return sequence`,
+)
 
 /** Makes all values of a space, or of all of them, older than what counts. KEYS control; ARGV a space, or '*'. */
-export const clear: Script = new Script(`${APPEND}
+export const clear: Script = new Script(
+  'clear',
+  `${APPEND}
 local sequence = append('clear', ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1] == '*' and '*' or 's:' .. ARGV[1], sequence)
-return sequence`)
+return sequence`,
+)
 
 /** Makes all values under a tag older than what counts. KEYS control; ARGV the tag. */
-export const deleteTag: Script = new Script(`${APPEND}
+export const deleteTag: Script = new Script(
+  'deleteTag',
+  `${APPEND}
 local sequence = append('tag', ARGV[1])
 local lost = redis.call('HGET', KEYS[1], 'g') and redis.call('EXISTS', KEYS[3]) == 0
 redis.call('ZADD', KEYS[3], sequence, ARGV[1])
@@ -162,19 +188,25 @@ elseif redis.call('ZCARD', KEYS[3]) > ${MOST_TAGS} then
   local oldest = redis.call('ZPOPMIN', KEYS[3], 100)
   redis.call('HSET', KEYS[1], 't', oldest[#oldest])
 end
-return sequence`)
+return sequence`,
+)
 
 /** Removes a value that could not be read, unless it was replaced meanwhile. KEYS control, key; ARGV its header as read. */
-export const discard: Script = new Script(`
+export const discard: Script = new Script(
+  'discard',
+  `
 if redis.call('GETRANGE', KEYS[4], 0, #ARGV[1] - 1) == ARGV[1] then return redis.call('DEL', KEYS[4]) end
-return 0`)
+return 0`,
+)
 
 /**
  * To be run on every new connection before anything is read. If the server is not the one that was here last, or has begun another history of writes since, it may
  * have lost what that one had acknowledged, an invalidation too: all it holds from before is old. KEYS control. Replies
  * {id of the log's last entry, the server's time in ms}.
  */
-export const adopt: Script = new Script(`${NOW}${APPEND}
+export const adopt: Script = new Script(
+  'adopt',
+  `${NOW}${APPEND}
 local function infoOf(section, field)
   local info = redis.pcall('INFO', section)
   return type(info) == 'string' and string.match(info, field .. ':(%w+)') or ''
@@ -185,4 +217,5 @@ if known ~= server then
   redis.call('HSET', KEYS[1], 'r', server)
   if known then redis.call('HSET', KEYS[1], 'f', append('server', '')) end
 end
-return {redis.call('HGET', KEYS[1], 'l') or '', now}`)
+return {redis.call('HGET', KEYS[1], 'l') or '', now}`,
+)

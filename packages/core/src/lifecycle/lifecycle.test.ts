@@ -1,6 +1,8 @@
 /** The order of everything, start and stop at once, and the record of it, on a clock that the test moves. */
 
-import { beforeEach, describe, expect, it } from 'vitest'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Channel, tracingChannel } from 'node:diagnostics_channel'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   add,
   clock,
@@ -14,6 +16,7 @@ import {
   started,
   untilAborted,
 } from './stage.fixture.js'
+import type { StepMessage } from './step-channel.js'
 
 beforeEach(() => setStage())
 
@@ -201,4 +204,38 @@ describe('the timeline', () => {
       'warn stopped, but not well',
     ])
   })
+})
+
+it('the channel breakwater:lifecycle:step tells of each hook while it runs, and binds a store to what it does', async () => {
+  const channel = tracingChannel<StepMessage, StepMessage>('breakwater:lifecycle:step')
+  const store = new AsyncLocalStorage<string>()
+  const heard: string[] = []
+  const subscribers = {
+    ...{ start: ({ component, phase }: StepMessage) => void heard.push(`${component} ${phase}`), end: () => {} },
+    ...{
+      asyncStart: () => {},
+      asyncEnd: ({ component, outcome }: StepMessage) => void heard.push(`${component} ${outcome}`),
+    },
+    error: ({ component, error }: StepMessage) => void heard.push(`${component} ${String(error)}`),
+  }
+  channel.subscribe(subscribers)
+  onTestFinished(() => void channel.unsubscribe(subscribers))
+  const start = channel.start as unknown as Channel<string, StepMessage>
+  start.bindStore(store, ({ component }) => component)
+  onTestFinished(() => void start.unbindStore(store))
+  const within: unknown[] = []
+  const note = (): void => void within.push(store.getStore())
+  add(
+    part('a', [], 1, { start: note, ready: note }),
+    part('b', ['a'], 1, { start: note, stop: () => failAfter(1, 'b') }),
+  )
+  await started()
+  const disposed = lifecycle.dispose().catch(error => error.code)
+  await clock.advance(10)
+  expect(await disposed).toBe('DISPOSE_INCOMPLETE')
+  expect(heard).toEqual([
+    ...['a start', 'a ok', 'b start', 'b ok', 'a ready', 'a ok'],
+    ...['b stop', 'b Error: b', 'b failed', 'a stop', 'a ok'],
+  ])
+  expect(within).toEqual(['a', 'b', 'a'])
 })

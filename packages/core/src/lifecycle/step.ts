@@ -7,6 +7,7 @@ import type { LifecycleEvent } from './events.js'
 import { reasonOf } from './failure.js'
 import { type Hastened, type HookBounds, type HookEnd, runHook } from './hook.js'
 import type { Part } from './part.js'
+import { tracedStep } from './step-channel.js'
 
 /** What start and stop share: where time comes from, and where what happens is told. */
 export interface Surroundings {
@@ -38,21 +39,23 @@ export async function runStep(
 ): Promise<StepEnd | undefined> {
   const { component } = part
   if (component[phase] === undefined) return undefined
-  const begun = recorder.begin(part.name, phase)
-  const hook = await runHook(
-    context => component[phase]?.({ ...context, step: (name, fn) => runInnerStep(begun.begin(name), context, fn) }),
-    clock,
-    hastened,
-    bounds,
-  )
-  const elapsedMs = bounds.deadline.elapsedMs
-  const verdict = judge(hook, elapsedMs)
-  events.emit({
-    type: 'lifecycle.step',
-    step: begun.end(verdict.outcome, verdict.error === undefined ? undefined : reasonOf(verdict.error)),
-    ...('error' in verdict && { error: verdict.error }),
+  return tracedStep({ component: part.name, phase }, async () => {
+    const begun = recorder.begin(part.name, phase)
+    const hook = await runHook(
+      context => component[phase]?.({ ...context, step: (name, fn) => runInnerStep(begun.begin(name), context, fn) }),
+      clock,
+      hastened,
+      bounds,
+    )
+    const elapsedMs = bounds.deadline.elapsedMs
+    const verdict = judge(hook, elapsedMs)
+    events.emit({
+      type: 'lifecycle.step',
+      step: begun.end(verdict.outcome, verdict.error === undefined ? undefined : reasonOf(verdict.error)),
+      ...('error' in verdict && { error: verdict.error }),
+    })
+    return { ...verdict, hook, elapsedMs }
   })
-  return { ...verdict, hook, elapsedMs }
 }
 
 /** Runs what a hook takes for a step of its own; its outcome is the hook's business, and only recorded here. */

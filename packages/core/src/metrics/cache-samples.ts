@@ -50,5 +50,8 @@ export function addCache(samples: Samples, stats: CacheStats): void {
   samples.add('breakwater.cache.invalidation.gaps', redis.gaps)
   samples.add('breakwater.cache.following', redis.following ? 1 : 0)
   const breaker = { 'breakwater.breaker.name': 'redis' }
+  for (const [state, count] of Object.entries(redis.breakerTransitions)) {
+    samples.add('breakwater.breaker.transitions', count, { ...breaker, 'breakwater.breaker.state': state })
+  }
   samples.addState('breakwater.breaker.state', 'breakwater.breaker.state', BREAKER_STATES, redis.breaker, breaker)
 }

@@ -73,6 +73,7 @@ export type MetricName =
   | 'breakwater.guard.audits'
   | 'breakwater.guard.false_negatives'
   | 'breakwater.breaker.state'
+  | 'breakwater.breaker.transitions'
   | 'breakwater.lifecycle.state'
   | 'breakwater.lifecycle.component.state'
   | 'breakwater.lifecycle.step.duration'
@@ -159,6 +160,12 @@ export const CATALOG: Readonly<Record<MetricName, MetricKind>> = {
   'breakwater.breaker.state': gauge(
     '1',
     'Which state a breaker is in',
+    'breakwater.breaker.name',
+    'breakwater.breaker.state',
+  ),
+  'breakwater.breaker.transitions': counter(
+    '{transition}',
+    'Times that a breaker came to a state',
     'breakwater.breaker.name',
     'breakwater.breaker.state',
   ),

@@ -30,6 +30,7 @@ import type { ResolvedPoolOptions } from '../pool-options.js'
 import { watchQueries } from '../queries/client-query.js'
 import { QueryLog } from '../queries/query-log.js'
 import { Capacity } from '../sizing/capacity.js'
+import { tracedWait } from './acquire-channel.js'
 import { cancelQuery } from './cancel.js'
 import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
@@ -119,6 +120,7 @@ export class Clients {
       mayRetry: () => this.#mayRetry(),
       stream: () => this.#stream,
       queryTimeoutMs: () => Number((this.#pool.options as { query_timeout?: unknown }).query_timeout) || 0,
+      queryTags: this.#options.queryTags,
       onNamesOff: code => this.events.emit({ type: 'names-off', pool: this.connections.name, code }),
     }
   }
@@ -234,7 +236,7 @@ export class Clients {
   }
 
   #wait(options: AcquireOptions | undefined): Promise<Lease<Connection>> {
-    const lease = this.connections.acquire(options)
+    const lease = tracedWait(this.connections.name, () => this.connections.acquire(options))
     this.capacity.waits(this.#pool.options.max)
     return lease
   }
@@ -391,7 +393,7 @@ export class Clients {
     }
     const prepare = (client: ClientLike): void => {
       this.queries.server = serverOf(client)
-      watchQueries(client, this.queries)
+      watchQueries(client, this.queries, this.#options.queryTags)
     }
     const connect = (): Promise<Connection> =>
       openConnection({ Client, clientOptions, prepare, onConnect, onLost }, signal)

@@ -22,7 +22,7 @@ export class LaneQuery extends WireQueryBase {
   next: LaneQuery | undefined
 
   constructor(request: Request, lane: Lane, sentAt: number, write: number) {
-    super(request.query as object, request.values)
+    super(request.sent as object, request.values)
     this.request = request
     this.lane = lane
     this.sentAt = sentAt
@@ -39,7 +39,7 @@ export class LaneQuery extends WireQueryBase {
   }
 
   override submit(connection: WireConnection): Error | null {
-    if (!this.name) this.name = this.ownName = this.lane.nameOf(this.request.statement, connection)
+    if (!this.name) this.name = this.ownName = this.lane.nameOf(this.request, connection)
     const refused = super.submit(connection)
     if (refused) return refused
     this.lane.sent(this)

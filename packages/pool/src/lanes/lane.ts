@@ -20,7 +20,6 @@ import type { Lease } from '../engine/lease.js'
 import { LaneQuery } from './lane-query.js'
 import { NamesOfConnection } from './names.js'
 import type { Request } from './request.js'
-import type { Statement } from './statement.js'
 
 /** More would not carry more, and would all be lost with the connection. */
 export const MOST_QUERIES = 128
@@ -123,8 +122,8 @@ export class Lane {
     client.query(new LaneQuery(request, this, this.#hooks.now(), this.writes) as never)
   }
 
-  nameOf(statement: Statement, wire: WireConnection): string | undefined {
-    const name = this.#hooks.hasNames() ? statement.use() : undefined
+  nameOf({ statement, query, sent }: Request, wire: WireConnection): string | undefined {
+    const name = this.#hooks.hasNames() && sent === query ? statement.use() : undefined
     if (name !== undefined) this.names.use(name, wire)
     return name
   }

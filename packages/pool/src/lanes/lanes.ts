@@ -24,6 +24,7 @@
  * 6. A connection that is due (lifetime, uses, a smaller pool) takes no more, and goes when it is empty.
  */
 
+import { AsyncResource } from 'node:async_hooks'
 import type { Clock } from '@breakwater/kernel'
 import type { Connection } from '../connection/connection.js'
 import type { Query } from '../connection/dispatch.js'
@@ -33,12 +34,13 @@ import type { ResourcePool } from '../engine/resource-pool.js'
 import type { RetireReason } from '../engine/slot.js'
 import type { AcquireOptions } from '../engine/waits.js'
 import { copyOf, laneTainted, traced } from '../pool-errors.js'
+import { type QueryTags, withComment } from '../queries/comment.js'
 import type { QueryLog } from '../queries/query-log.js'
 import { judge, wasNotRead } from './failure.js'
 import { Lane, type LaneHooks, MOST_QUERIES } from './lane.js'
 import type { LaneQuery } from './lane-query.js'
 import { Names } from './names.js'
-import { Request } from './request.js'
+import { AGAIN, Request } from './request.js'
 import type { Statement } from './statement.js'
 import { Statements } from './statements.js'
 import { StuckWatch } from './stuck.js'
@@ -50,6 +52,12 @@ const LATE_MS = 5
 /** How long a lane goes on taking queries while others wait for a connection of their own. */
 const TURN_MS = 10
 const SHARED = { shared: true }
+
+interface Parked {
+  readonly request: Request
+  /** Finds a place for it, in its caller's context. */
+  readonly place: () => void
+}
 
 /** What lanes stand on: the pool's connections, and its way with them. */
 export interface Ground {
@@ -72,6 +80,8 @@ export interface Ground {
   /** Runs a query on a connection of its own. */
   alone(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult>
   /** Takes one second try from the budget, if there is one left. */
+  /** Whose a query is; called in its caller's context. */
+  readonly queryTags: (() => QueryTags | undefined) | undefined
   mayRetry(): boolean
   stream(): unknown
   /** pg's option, for queries that do not say themselves. */
@@ -105,7 +115,7 @@ export class Lanes implements LaneHooks {
   readonly #names: Names
   readonly #stuck: StuckWatch
   /** Queries for which an idle connection is being looked at; undefined while none is. */
-  #parked: Request[] | undefined
+  #parked: Parked[] | undefined
   /** Queries under way. */
   #running = 0
   #shared = 0
@@ -163,11 +173,15 @@ export class Lanes implements LaneHooks {
     signal: AbortSignal | undefined,
   ): Promise<QueryResult> {
     try {
-      return await new Promise((resolve, reject) => {
+      const outcome = await new Promise<QueryResult | typeof AGAIN>((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
         const hasListeners = this.#ground.pool.listenerCount('release') > 0
-        this.#place(new Request(statement, query, values, signal, hasListeners, resolve, reject))
+        const { queryTags } = this.#ground
+        const sent = queryTags ? withComment(query, queryTags()) : query
+        this.#place(new Request(statement, query, sent, values, signal, hasListeners, resolve, reject))
       })
+      // From here, where its caller's context is.
+      return outcome === AGAIN ? await this.#ground.alone(query, values, signal) : outcome
     } catch (error) {
       throw traced(error)
     }
@@ -178,7 +192,7 @@ export class Lanes implements LaneHooks {
   #place(request: Request): void {
     const lane = this.#laneFor()
     if (lane) this.#ask(lane, request)
-    else if (this.#parked) this.#parked.push(request)
+    else if (this.#parked) this.#parked.push({ request, place: AsyncResource.bind(() => this.#place(request)) })
     else void this.#wait(request)
   }
 
@@ -261,11 +275,11 @@ export class Lanes implements LaneHooks {
     try {
       lane = await this.#opened(idle)
     } catch (error) {
-      this.#parked?.shift()?.reject(error)
+      this.#parked?.shift()?.request.reject(error)
     }
     const parked = this.#parked ?? []
     this.#parked = undefined
-    for (const request of parked) this.#place(request)
+    for (const { place } of parked) place()
     lane?.moveOn()
   }
 
@@ -344,20 +358,13 @@ export class Lanes implements LaneHooks {
     const verdict = judge(query, error, this.#names)
     this.#released(query, error, undefined)
     if (request.isSettled) return
-    const isAgain = verdict !== 'tell' && !request.isAgain && !this.#ground.pool.ending
-    if (isAgain && (verdict === 'again' || this.#ground.mayRetry())) this.#runAgain(request)
-    else if (lane.connection.isUsable) request.reject(error)
+    const isAgain = verdict !== 'tell' && !this.#ground.pool.ending
+    if (isAgain && (verdict === 'again' || this.#ground.mayRetry())) {
+      this.#moved++
+      request.again()
+    } else if (lane.connection.isUsable) request.reject(error)
     // pg has one error for all queries of a connection; each caller gets his own, which says what became of his.
     else request.reject(Object.assign(copyOf(error), { mayHaveRun: !wasNotRead(query, error) }))
-  }
-
-  #runAgain(request: Request): void {
-    request.isAgain = true
-    this.#moved++
-    this.#ground.alone(request.query, request.values, request.signal).then(
-      result => request.resolve(result),
-      error => request.reject(error),
-    )
   }
 
   /** Does what the release of a connection of its own would have done. */

@@ -7,14 +7,19 @@ import { type QueryResult, queryTimeout } from '../driver.js'
 import type { RunningQuery } from '../queries/query-log.js'
 import type { Statement } from './statement.js'
 
+/** The outcome of a query that has not run, or only read: its caller runs it once more, alone. */
+export const AGAIN: unique symbol = Symbol('again')
+
 export class Request {
   readonly statement: Statement
   readonly query: Query
+  /** With its comment, if it has one; then its text comes but once, and is not worth a name. */
+  readonly sent: unknown
   readonly values: unknown
   readonly signal: AbortSignal | undefined
   /** The caller's context, where somebody listens for the release of its connection. */
   readonly context: AsyncResource | undefined
-  readonly #resolve: (result: QueryResult) => void
+  readonly #resolve: (result: QueryResult | typeof AGAIN) => void
   readonly #reject: (error: unknown) => void
   #timer: Timer | undefined
   #onAbort: (() => void) | undefined
@@ -24,20 +29,20 @@ export class Request {
   timedOut: Error | undefined = undefined
   /** As it is logged; of the try that runs. */
   running: RunningQuery | undefined = undefined
-  /** It was tried before. */
-  isAgain = false
 
   constructor(
     statement: Statement,
     query: Query,
+    sent: unknown,
     values: unknown,
     signal: AbortSignal | undefined,
     hasListeners: boolean,
-    resolve: (result: QueryResult) => void,
+    resolve: (result: QueryResult | typeof AGAIN) => void,
     reject: (error: unknown) => void,
   ) {
     this.statement = statement
     this.query = query
+    this.sent = sent
     this.values = values
     this.signal = signal
     this.context = hasListeners ? new AsyncResource('breakwater.Query') : undefined
@@ -62,6 +67,12 @@ export class Request {
     if (this.isSettled) return
     this.#settle()
     this.#resolve(result)
+  }
+
+  again(): void {
+    if (this.isSettled) return
+    this.#settle()
+    this.#resolve(AGAIN)
   }
 
   reject(error: unknown): void {

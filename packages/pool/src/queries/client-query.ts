@@ -5,6 +5,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import type { ClientLike } from '../driver.js'
+import { type QueryTags, withComment } from './comment.js'
 import type { QueryLog } from './query-log.js'
 
 type Callback = (this: unknown, error: unknown, result?: unknown) => void
@@ -36,7 +37,7 @@ function callAs(who: typeof caller, client: ClientLike, ...[config, values, call
 }
 
 /** Puts such a `query` before the client's own, which may be replaced at any time. */
-export function watchQueries(client: ClientLike, log: QueryLog): void {
+export function watchQueries(client: ClientLike, log: QueryLog, tags?: () => QueryTags | undefined): void {
   function query(this: unknown, config: unknown, values?: unknown, callback?: unknown): unknown {
     const who = caller
     caller = 'application'
@@ -47,8 +48,9 @@ export function watchQueries(client: ClientLike, log: QueryLog): void {
     const call =
       typeof given === 'function' ? (who === 'pool' ? (given as Callback) : inContext(given as Callback)) : undefined
     return log.begin(config, running => {
+      const sent = tags ? withComment(config, tags()) : config
       if (!call) {
-        const result = stock.call(client, config, values, callback) as Promise<unknown> | undefined
+        const result = stock.call(client, sent, values, callback) as Promise<unknown> | undefined
         return result?.then(
           result => {
             log.end(running, undefined, result)
@@ -64,7 +66,7 @@ export function watchQueries(client: ClientLike, log: QueryLog): void {
         log.end(running, error, result)
         call.call(this, error, result)
       }
-      return isCallbackSecond ? stock.call(client, config, counted) : stock.call(client, config, values, counted)
+      return isCallbackSecond ? stock.call(client, sent, counted) : stock.call(client, sent, values, counted)
     })
   }
   Object.defineProperty(client, 'query', { value: query, writable: true, configurable: true, enumerable: false })
