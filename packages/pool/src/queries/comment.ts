@@ -31,7 +31,8 @@ function commentOf(tags: QueryTags): string {
 
 /** With the slash encoded no value can end the comment, and with the quote none can end itself. */
 function encode(part: string): string {
-  return encodeURIComponent(part.toWellFormed()).replaceAll("'", '%27')
+  // Half a character, which no encoding has.
+  return encodeURIComponent(part.replace(/\p{Surrogate}/gu, '\ufffd')).replaceAll("'", '%27')
 }
 
 /** Perhaps: within a literal it would be none, and is taken for one at no harm. */
