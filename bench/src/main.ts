@@ -16,6 +16,7 @@ import { createProgress } from './report/progress.js'
 import type { Results } from './report/results.js'
 import { checkWritable, LATEST, writeResults } from './report/results-file.js'
 import { formatTable, formatVerdicts } from './report/table.js'
+import { formatRollingTable, formatRollingVerdict } from './rolling/table.js'
 import { findScenario, scenarios } from './scenarios/index.js'
 import type { Scenario } from './scenarios/scenario.js'
 
@@ -29,7 +30,8 @@ const FLEET = { name: 'fleet', shows: 'eight processes on a server with twenty c
 const FLEET_SIM = { name: 'fleet-sim', shows: 'the rule by which a fleet shares, with up to 1,000 members' }
 const GUARD = { name: 'guard', shows: 'the guard: checks a second, error rate, filling it from a million rows' }
 const GUARD_SOAK = { name: 'guard-soak', shows: 'the guard under every fault: every answer compared with the table' }
-const ONLY_IF_NAMED = [POOL, CACHE, FLEET, FLEET_SIM, GUARD, GUARD_SOAK]
+const ROLLING = { name: 'rolling', shows: 'rolling restarts under load: by hand, close-with-grace, Breakwater' }
+const ONLY_IF_NAMED = [POOL, CACHE, FLEET, FLEET_SIM, GUARD, GUARD_SOAK, ROLLING]
 
 const BY_DEFAULT = scenarios.filter(each => !each.onlyIfNamed)
 const names = [...scenarios, ...ONLY_IF_NAMED].map(each => each.name)
@@ -77,6 +79,7 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
       cache: named.includes(CACHE.name),
       guard: named.includes(GUARD.name),
       guardSoak: named.includes(GUARD_SOAK.name),
+      rolling: named.includes(ROLLING.name),
       full,
       seed,
       signal,
@@ -94,8 +97,8 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
 }
 
 function print(results: Results): void {
-  const { scenarios, pool, cache, fleet, simulatedFleets, guard, guardSoak, seed, seconds, environment } = results
-  const { machine, versions, commit } = environment
+  const { scenarios, pool, cache, fleet, simulatedFleets, guard, guardSoak, rolling, seed, seconds } = results
+  const { machine, versions, commit } = results.environment
   const redis = versions.redis === null ? '' : `, Redis ${versions.redis}`
   const lines = [
     ...(scenarios.length > 0 ? [formatTable(results)] : []),
@@ -106,6 +109,7 @@ function print(results: Results): void {
     ...(cache ? [...formatCacheTables(cache), ...formatCacheVerdicts(cache)] : []),
     ...(guard ? [...formatGuardTables(guard), ...formatGuardVerdicts(guard)] : []),
     ...(guardSoak ? [formatSoakTable(guardSoak), ...formatSoakVerdicts(guardSoak)] : []),
+    ...(rolling ? [formatRollingTable(rolling), ...formatRollingVerdict(rolling)] : []),
     `${machine.cores} x ${machine.cpu}, Node ${versions.node}, Postgres ${versions.postgres}${redis}`,
     `seed ${seed}, commit ${commit}, ${seconds.toFixed(0)} s; raw rounds in ${relative(process.cwd(), LATEST)}`,
   ]
@@ -113,8 +117,8 @@ function print(results: Results): void {
 }
 
 /** Ended early, or wrong answers; a number that was not reached is a result like any other. */
-function hasFailed({ scenarios, pool, cache, fleet, guard, guardSoak }: Results): boolean {
-  if (cache?.failure !== undefined || fleet?.failure !== undefined) return true
+function hasFailed({ scenarios, pool, cache, fleet, guard, guardSoak, rolling }: Results): boolean {
+  if ([cache, fleet, rolling].some(part => part?.failure !== undefined)) return true
   if (guard?.failure !== undefined || (guardSoak && hasSoakFailed(guardSoak))) return true
   const parts = [...scenarios, ...(pool ? [{ failure: pool.failure, summary: pool.queries.summary }] : [])]
   return parts.some(({ failure, summary }) => failure !== undefined || summary.some(each => each.wrong > 0))

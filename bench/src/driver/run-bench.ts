@@ -12,6 +12,7 @@ import { runPool } from '../pool/run-pool.js'
 import { describeEnvironment } from '../report/environment.js'
 import type { Results } from '../report/results.js'
 import { summarize } from '../report/summary.js'
+import { runRolling } from '../rolling/run-rolling.js'
 import type { Scenario } from '../scenarios/scenario.js'
 import { Entrants } from './entrants.js'
 import { runScenario } from './run-scenario.js'
@@ -25,6 +26,7 @@ export interface BenchOptions {
   readonly guard: boolean
   readonly cache: boolean
   readonly guardSoak: boolean
+  readonly rolling: boolean
   /** Longer windows and more of them. */
   readonly full: boolean
   readonly seed: number
@@ -50,6 +52,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
   const cache = options.cache ? await runCache(run) : undefined
   const guard = options.guard ? await runGuard(run, postgres) : undefined
   const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
+  const rolling = options.rolling ? await runRolling(run, postgres) : undefined
   return {
     startedAt: started.toISOString(),
     seconds: (Date.now() - started.getTime()) / 1_000,
@@ -63,6 +66,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     ...(cache && { cache }),
     ...(guard && { guard }),
     ...(guardSoak && { guardSoak }),
+    ...(rolling && { rolling }),
   }
 }
 

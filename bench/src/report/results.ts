@@ -7,6 +7,7 @@ import type { GuardResults } from '../guard/results.js'
 import type { SoakResults } from '../guard-soak/results.js'
 import type { Percentiles } from '../load/latency.js'
 import type { PoolResults } from '../pool/results.js'
+import type { RollingResults } from '../rolling/results.js'
 import type { Environment } from './environment.js'
 import type { ScenarioSummary } from './summary.js'
 
@@ -70,4 +71,6 @@ export interface Results {
   readonly guard?: GuardResults
   /** If the guard was put through its faults. */
   readonly guardSoak?: SoakResults
+  /** If services were restarted under load. */
+  readonly rolling?: RollingResults
 }
