@@ -84,7 +84,7 @@ describe('data access', () => {
     expect(data.health).toEqual({
       status: 'ready',
       components: Object.fromEntries(
-        ['postgres', 'redis', 'cache', 'guards'].map(name => [name, { state: 'started' }]),
+        ['environment', 'postgres', 'redis', 'cache', 'guards'].map(name => [name, { state: 'started' }]),
       ),
     })
     expect((await data.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -119,6 +119,7 @@ describe('data access', () => {
     expect(outcomes(data)).toEqual([
       'start postgres ok',
       'start redis ok',
+      'start environment ok',
       'start cache ok',
       'start orders ok',
       'start guards ok',
@@ -176,7 +177,7 @@ describe('data access', () => {
     made.push(data)
     await data.init()
     expect(data.redis).toBeUndefined()
-    expect(Object.keys(data.health.components)).toEqual(['postgres', 'cache', 'guards'])
+    expect(Object.keys(data.health.components)).toEqual(['environment', 'postgres', 'cache', 'guards'])
     expect(await data.cache.getOrLoad('k', () => 7, { ttl: '1m' })).toBe(7)
     await data.dispose()
   })

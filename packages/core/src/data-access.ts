@@ -30,7 +30,7 @@ import { type ServeOptions, serverComponent } from './http/serve.js'
 import type { Component, Consumer } from './lifecycle/component.js'
 import type { LifecycleEvent } from './lifecycle/events.js'
 import type { Health } from './lifecycle/health.js'
-import { Lifecycle } from './lifecycle/lifecycle.js'
+import { DISPOSE_MS, Lifecycle } from './lifecycle/lifecycle.js'
 import { logPool } from './logs/pool-lines.js'
 import { addCache } from './metrics/cache-samples.js'
 import { LifecycleFigures } from './metrics/lifecycle-figures.js'
@@ -56,8 +56,11 @@ export interface DataAccessOptions {
   readonly cache?: Omit<CacheOptions, 'redis'>
   /** Time-outs of the built-in components, and whether the service may run without them. */
   readonly components?: Partial<Record<BuiltInName, BuiltInSettings>>
-  /** Checks versions, limits and clocks at the start: warnings are logged, failures end it. Default: no check. */
-  readonly environment?: EnvironmentOptions
+  /**
+   * Versions, limits and clocks are looked at when the servers are there, in two queries and one INFO, and what does not fit
+   * is logged. With options what cannot work ends the start; `false` for no look at all. Default: told, and no more.
+   */
+  readonly environment?: EnvironmentOptions | false
   /** Gets a line for each step of the start and the stop. Default: none. */
   readonly logger?: Logger
   /**
@@ -146,9 +149,11 @@ export class DataAccess {
     this.#probes = new Probes(this.#lifecycle)
     const owned = { ownsPool: this.pool !== postgres, ownsRedis: this.redis !== redis }
     const builtIn = builtInComponents({ pool: this.pool, redis: this.redis, cache: this.cache, ...owned }, components)
-    if (options.environment !== undefined) {
+    if (options.environment !== false) {
+      const stopMs = (): number => this.#signals?.deadlineMs ?? DISPOSE_MS
       const found = (findings: readonly Finding[]): void => this.#figures.found(findings)
-      builtIn.unshift(environmentComponent(this.pool, this.redis, options.environment, logger, found))
+      const around = { pool: this.pool, redis: this.redis, clock, logger, stopMs, found }
+      builtIn.unshift(environmentComponent(options.environment, around))
     }
     for (const component of builtIn) this.#lifecycle.add(component)
     this.#builtInNames = builtIn.map(component => component.name)
@@ -299,7 +304,8 @@ function checkOptions(options: DataAccessOptions): void {
     'sqlcommenter must be true or tags',
   )
   faults.check(flush === undefined || typeof flush === 'function', 'flush must be a function')
-  faults.check(options.environment === undefined || isObject(options.environment), 'environment must be options')
+  const { environment = {} } = options
+  faults.check(environment === false || isObject(environment), 'environment must be options, or false')
   faults.throwIfAny('OPTION_INVALID', 'createDataAccess')
   faults.check(!(sqlcommenter && isPool(postgres)), 'sqlcommenter is for a pool made here: give yours queryTags')
   if (drainDelay !== undefined) checkDrainDelay(drainDelay, faults)

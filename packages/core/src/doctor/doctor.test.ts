@@ -7,9 +7,8 @@ import { join } from 'node:path'
 import { Pool, sizePool } from '@breakwater/pool'
 import { buildProgram, type Database } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { createDataAccess } from '../data-access.js'
-import type { LifecycleError } from '../lifecycle/failure.js'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createDataAccess, type DataAccess, type DataAccessOptions } from '../data-access.js'
 import { advise } from './advice.js'
 import type { Diagnosis } from './doctor.js'
 
@@ -99,36 +98,68 @@ describe('the advice', () => {
 })
 
 describe('the component environment', () => {
+  const lines: object[] = []
+  const log = (fields: { event?: string }): void => {
+    if (fields.event === 'environment.finding') lines.push(fields)
+  }
+  beforeEach(() => void lines.splice(0))
+
+  function make(options: Partial<DataAccessOptions>): DataAccess {
+    const data = createDataAccess({
+      postgres: { connectionString: database.url, max: 50 },
+      logger: { info: log, warn: log },
+      ...options,
+    })
+    onTestFinished(() => data.dispose().catch(() => {}))
+    return data
+  }
+  const finding = (check: string, finding: string): object => ({ event: 'environment.finding', check, finding })
+
   it('checks at the start, tells the logger and the metrics, and fails it when the fleet cannot fit', async () => {
-    const lines: object[] = []
-    const log = (fields: { event?: string }): void => {
-      if (fields.event === 'environment.finding') lines.push(fields)
-    }
-    const make = (max: number, strict: boolean) => {
-      const data = createDataAccess({
-        postgres: { connectionString: database.url, max },
-        environment: { instances: 50, strict },
-        logger: { info: () => {}, warn: log },
-      })
-      onTestFinished(() => data.dispose().catch(() => {}))
-      return data
-    }
-    const data = make(50, false)
+    const data = make({ environment: { instances: 50 } })
     await data.init()
-    expect(lines).toContainEqual({ event: 'environment.finding', check: 'connections', finding: 'warning' })
+    expect(lines).toContainEqual(finding('connections', 'warning'))
     const warnings = data.metrics().find(({ labels }) => labels['breakwater.environment.level'] === 'warning')
     expect(warnings).toMatchObject({ name: 'breakwater.environment.findings', value: lines.length })
-    const [step] = data.timeline().steps
-    expect(step).toMatchObject({ name: 'environment', outcome: 'ok', steps: [{ name: 'ask', outcome: 'ok' }] })
-    const error = await make(50, true)
-      .init()
-      .then(
-        () => undefined,
-        (error: LifecycleError) => error,
-      )
-    expect(error?.cause).toMatchObject({
-      code: 'ENVIRONMENT_UNFIT',
-      message: expect.stringContaining('50 x 50 = 2500'),
+    const step = data.timeline().steps.find(({ name }) => name === 'environment')
+    expect(step).toMatchObject({ outcome: 'ok', steps: [{ name: 'ask', outcome: 'ok' }] })
+    const strict = make({ environment: { instances: 50, strict: true } })
+    await expect(strict.init()).rejects.toMatchObject({
+      cause: { code: 'ENVIRONMENT_UNFIT', message: expect.stringContaining('50 x 50 = 2500') },
     })
+  })
+
+  it('only tells what it finds unless it is asked for, in two queries', async () => {
+    const postgres = { connectionString: database.url, max: 1_000 }
+    const data = make({ postgres })
+    await data.init()
+    expect(lines).toContainEqual(finding('connections', 'failure'))
+    const without = make({ postgres, environment: false })
+    await without.init()
+    expect(without.health.components).not.toHaveProperty('environment')
+    expect(data.pool.stats().query.count - without.pool.stats().query.count).toBe(2)
+    expect(data.pool.stats().created).toBe(1)
+    await expect(make({ postgres, environment: {} }).init()).rejects.toMatchObject({
+      cause: { code: 'ENVIRONMENT_UNFIT' },
+    })
+  })
+
+  it('does not wait for a Redis that is not there', async () => {
+    const redis = { url: 'redis://127.0.0.1:1' }
+    const data = make({ redis, components: { redis: { startTimeout: 20 } } })
+    await data.init()
+    expect(lines).toContainEqual(finding('redis', 'unknown'))
+    const step = data.timeline().steps.find(({ name }) => name === 'environment')
+    // It would have been two seconds.
+    expect(step?.durationMs).toBeLessThan(1_500)
+  })
+
+  it('holds the stop against who kills as long as handleSignals allows it', async () => {
+    vi.stubEnv('pm_id', '0')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await make({}).handleSignals({ deadline: '1s', signals: [] }).init()
+    expect(lines).not.toContainEqual(finding('deadline', 'warning'))
+    await make({}).init()
+    expect(lines).toContainEqual(finding('deadline', 'warning'))
   })
 })

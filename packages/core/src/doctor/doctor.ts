@@ -3,12 +3,22 @@
 import { Deadline, systemClock } from '@breakwater/kernel'
 import { Pool } from '@breakwater/pool'
 import { type Expectations, type Facts, type Finding, judge } from '../environment/checks.js'
-import { askPostgres, askRedis } from '../environment/environment.js'
-import { nodeFacts, supervisorOf } from '../environment/facts.js'
+import { asked, asker, askRedis } from '../environment/environment.js'
+import {
+  connectionHolders,
+  nodeFacts,
+  type PostgresFacts,
+  postgresFacts,
+  type RedisFacts,
+  supervisorOf,
+} from '../environment/facts.js'
 import { closeRedisClient, createRedisClient } from '../redis-client.js'
 import { type Advice, advise } from './advice.js'
 
-export interface DoctorOptions extends Omit<Expectations, 'poolMax'> {
+/** Of which the fastest round trip counts. */
+const ROUNDS = 5
+
+export interface DoctorOptions extends Omit<Expectations, 'poolMax' | 'isFleet'> {
   readonly postgres: string | undefined
   readonly redis: string | undefined
   /** Connections of each instance's pool; undefined: what is advised. */
@@ -40,7 +50,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   return { facts, findings: judge(facts, { instances, poolMax, deadlineMs, lock }), advice }
 }
 
-async function postgresAt(connectionString: string, timeoutMs: number): ReturnType<typeof askPostgres> {
+async function postgresAt(connectionString: string, timeoutMs: number): Promise<PostgresFacts | string> {
   const pool = new Pool({
     connectionString,
     max: 1,
@@ -48,16 +58,20 @@ async function postgresAt(connectionString: string, timeoutMs: number): ReturnTy
     connectionTimeoutMillis: timeoutMs,
   })
   try {
-    return await askPostgres(pool, AbortSignal.timeout(timeoutMs))
+    const ask = asker(pool, AbortSignal.timeout(timeoutMs))
+    return await asked(async () => ({
+      ...(await postgresFacts(ask, systemClock, ROUNDS)),
+      holders: await connectionHolders(ask),
+    }))
   } finally {
     await pool.dispose({ deadline: 1_000 })
   }
 }
 
-async function redisAt(url: string, timeoutMs: number): ReturnType<typeof askRedis> {
+async function redisAt(url: string, timeoutMs: number): Promise<RedisFacts | string> {
   const client = createRedisClient({ url })
   try {
-    return await askRedis(client, AbortSignal.timeout(timeoutMs))
+    return await askRedis(client, systemClock, AbortSignal.timeout(timeoutMs))
   } finally {
     await closeRedisClient(client, {
       signal: AbortSignal.timeout(1_000),

@@ -9,7 +9,7 @@ export function reportOf({ facts, findings, advice }: Diagnosis): string {
   const lines = findings.map(({ check, level, message }) => `${MARKS[level]}  ${check.padEnd(width)}  ${message}`)
   const { postgres } = facts
   if (typeof postgres === 'object') {
-    const held = postgres.holders.map(({ name, count }) => `${count} ${name}`).join(', ')
+    const held = (postgres.holders ?? []).map(({ name, count }) => `${count} ${name}`).join(', ')
     lines.push('', `Postgres: one round trip ${ms(postgres.roundTripMs)}; held now: ${held === '' ? 'none' : held}`)
   }
   if (typeof facts.redis === 'object') lines.push(`Redis: one round trip ${ms(facts.redis.roundTripMs)}`)

@@ -26,6 +26,8 @@ export interface Expectations {
   readonly instances: number
   /** Connections that each may open. */
   readonly poolMax: number
+  /** Whether they see to it by themselves that the server has enough. */
+  readonly isFleet?: boolean
   /** How long the stop may take. */
   readonly deadlineMs: number
   /** Versions that were there when the lock was written, by `node`, `postgres`, `redis`. */
@@ -60,17 +62,17 @@ function judgeNode({ version, engines }: NodeFacts): Finding {
   return { check: 'node', level: fits ? 'ok' : 'failure', message }
 }
 
-function judgePostgres(facts: PostgresFacts, { instances, poolMax }: Expectations): Finding[] {
+function judgePostgres(facts: PostgresFacts, { instances, poolMax, isFleet = false }: Expectations): Finding[] {
   const usable = usableConnections(facts)
   const wanted = instances * poolMax
   const skewMs = Math.round(facts.clockSkewMs)
   const isSkewed = Math.abs(skewMs) > MOST_SKEW_MS + facts.roundTripMs
   const connections = `${instances} x ${poolMax} = ${wanted} connections of ${usable} (max_connections ${facts.maxConnections}, ${facts.reserved} reserved${facts.ownLimit === undefined ? '' : `, limit ${facts.ownLimit}`})`
-  const level = poolMax > usable ? 'failure' : wanted > usable ? 'warning' : 'ok'
+  const level = isFleet || wanted <= usable ? 'ok' : poolMax > usable ? 'failure' : 'warning'
   const isOpen = !facts.encrypted && !facts.local
   return [
     atLeast('postgres', 'Postgres', facts.version, LEAST.postgres),
-    { check: 'connections', level, message: connections },
+    { check: 'connections', level, message: isFleet ? `a fleet shares ${usable} connections` : connections },
     { check: 'clock', level: isSkewed ? 'warning' : 'ok', message: `Postgres's clock is ${skewMs} ms from ours` },
     {
       check: 'tls',

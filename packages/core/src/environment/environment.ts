@@ -2,18 +2,18 @@
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { BreakwaterError, type Logger, type StepContext } from '@breakwater/kernel'
+import { BreakwaterError, type Clock, type Logger, type StepContext } from '@breakwater/kernel'
 import type { Pool } from '@breakwater/pool'
 import type { BuiltInComponent } from '../lifecycle/component.js'
 import { reasonOf } from '../lifecycle/failure.js'
 import { type AnyRedis, whenReady } from '../redis-client.js'
 import { type Facts, type Finding, judge } from './checks.js'
-import { nodeFacts, type PostgresFacts, postgresFacts, type RedisFacts, redisFacts, supervisorOf } from './facts.js'
+import { type Ask, nodeFacts, postgresFacts, type RedisFacts, redisFacts, supervisorOf } from './facts.js'
 
 export interface EnvironmentOptions {
   /** Instances of the service that run at once. Default 1. */
   readonly instances?: number
-  /** How long a stop may take, in ms, held against whoever kills the process. Default 25,000, as `dispose` has it. */
+  /** How long a stop may take, in ms, held against whoever kills the process. Default: as `handleSignals` has it, or 25,000. */
   readonly deadlineMs?: number
   /** A file that `breakwater doctor --write-lock` has written: other versions are told as a warning. */
   readonly lockFile?: string
@@ -23,26 +23,39 @@ export interface EnvironmentOptions {
 
 /** How long a server that does not answer may hold up the check: the components of that server tell of it better. */
 const ASK_MS = 2_000
+/** A start should not take notice of it: two queries, and one INFO beside them. */
+const ROUNDS = 1
 
-export function environmentComponent(
-  pool: Pool,
-  redis: AnyRedis | undefined,
-  options: EnvironmentOptions,
-  logger: Logger | undefined,
-  found: (findings: readonly Finding[]) => void,
-): BuiltInComponent {
-  const { instances = 1, deadlineMs = 25_000, lockFile, strict = false } = options
+/** What is looked at, and who is told. */
+export interface Surroundings {
+  readonly pool: Pool
+  readonly redis: AnyRedis | undefined
+  readonly clock: Clock
+  readonly logger: Logger | undefined
+  /** How long a stop takes at most, as far as that is known. */
+  stopMs(): number
+  found(findings: readonly Finding[]): void
+}
+
+/** @param options undefined: what it finds is told, and never ends a start. */
+export function environmentComponent(options: EnvironmentOptions | undefined, around: Surroundings): BuiltInComponent {
+  const { instances = 1, lockFile, strict = false } = options ?? {}
+  const { pool, redis, logger } = around
   return {
     name: 'environment',
-    // Beside postgres and redis, so that it takes no time of the start.
-    dependsOn: [],
+    // It uses their connections, beside the cache, which takes longer.
+    dependsOn: ['postgres', ...(redis ? ['redis'] : [])],
     startTimeout: '5s',
     start: async context => {
-      const facts = await context.step('ask', () => gather(pool, redis, context))
+      const facts = await context.step('ask', () => gather(around, context))
       const lock = lockFile === undefined ? undefined : await readLock(lockFile)
-      const findings = judge(facts, { instances, poolMax: pool.options.max, deadlineMs, lock })
-      found(findings)
+      const deadlineMs = options?.deadlineMs ?? around.stopMs()
+      const { max: poolMax } = pool.options
+      const isFleet = pool.stats().fleet !== undefined
+      const findings = judge(facts, { instances, poolMax, isFleet, deadlineMs, lock })
+      around.found(findings)
       tell(findings, logger)
+      if (options === undefined) return
       const bad = findings.filter(({ level }) => level === 'failure' || (strict && level === 'warning'))
       if (bad.length > 0) {
         const message = `the environment does not fit: ${bad.map(each => each.message).join('; ')}`
@@ -52,30 +65,39 @@ export function environmentComponent(
   }
 }
 
-async function gather(pool: Pool, redis: AnyRedis | undefined, { signal }: StepContext): Promise<Facts> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)])
+async function gather({ pool, redis, clock }: Surroundings, { signal }: StepContext): Promise<Facts> {
+  const patience = new AbortController()
+  const timer = clock.schedule(ASK_MS, () =>
+    patience.abort(new DOMException(`no answer in ${ASK_MS} ms`, 'TimeoutError')),
+  )
+  const bounded = AbortSignal.any([signal, patience.signal])
   const [node, postgres, redisFound] = await Promise.all([
     nodeFacts(),
-    askPostgres(pool, bounded),
-    redis === undefined ? undefined : askRedis(redis, bounded),
+    asked(() => postgresFacts(asker(pool, bounded), clock, ROUNDS)),
+    // One that is not there yet is not waited for a second time.
+    redis === undefined ? undefined : redis.status === 'ready' ? askRedis(redis, clock, bounded) : 'not connected',
   ])
+  timer.cancel()
   return { node, postgres, redis: redisFound, supervisor: supervisorOf(process.env, existsSync('/.dockerenv')) }
 }
 
-/** Resolves with what was learned, or with why nothing was. */
-export async function askPostgres(pool: Pool, signal: AbortSignal): Promise<PostgresFacts | string> {
-  try {
-    return await postgresFacts(async text => (await pool.query({ text, signal })).rows)
-  } catch (error) {
-    return reasonOf(error)
-  }
+/** Returns what runs a query of the check. */
+export function asker(pool: Pool, signal: AbortSignal): Ask {
+  return async text => (await pool.query({ text, signal })).rows
 }
 
 /** Resolves with what was learned, or with why nothing was. */
-export async function askRedis(redis: AnyRedis, signal: AbortSignal): Promise<RedisFacts | string> {
-  try {
+export function askRedis(redis: AnyRedis, clock: Clock, signal: AbortSignal): Promise<RedisFacts | string> {
+  return asked(async () => {
     await whenReady(redis, signal)
-    return await redisFacts(() => redis.info())
+    return redisFacts(() => redis.info(), clock)
+  })
+}
+
+/** Resolves with what was learned, or with why nothing was. */
+export async function asked<T>(learn: () => Promise<T>): Promise<T | string> {
+  try {
+    return await learn()
   } catch (error) {
     return reasonOf(error)
   }
@@ -94,6 +116,9 @@ export async function readLock(path: string): Promise<Record<string, string>> {
 
 function tell(findings: readonly Finding[], logger: Logger | undefined): void {
   for (const { check, level, message } of findings) {
-    if (level !== 'ok') logger?.warn({ event: 'environment.finding', check, finding: level }, message)
+    const fields = { event: 'environment.finding', check, finding: level }
+    // Whose server it is says better why it cannot be asked.
+    if (level === 'unknown') logger?.info(fields, message)
+    else if (level !== 'ok') logger?.warn(fields, message)
   }
 }

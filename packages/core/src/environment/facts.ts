@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Clock } from '@breakwater/kernel'
 
 /** Runs one query and resolves with its rows. */
 export type Ask = (text: string) => Promise<readonly Record<string, unknown>[]>
@@ -19,8 +20,8 @@ export interface PostgresFacts {
   readonly reserved: number
   /** The least of the limits of the database and of the role; undefined without any. */
   readonly ownLimit: number | undefined
-  /** Who is connected, the most first; this process left out. */
-  readonly holders: readonly { readonly name: string; readonly count: number }[]
+  /** Where it was asked. */
+  readonly holders?: readonly Holder[]
   readonly encrypted: boolean
   readonly local: boolean
   /** Ms by which the server's clock is ahead; known to half a round trip. */
@@ -29,14 +30,18 @@ export interface PostgresFacts {
   readonly roundTripMs: number
 }
 
+/** Who is connected. */
+export interface Holder {
+  readonly name: string
+  readonly count: number
+}
+
 export interface RedisFacts {
   readonly version: string
   readonly maxMemory: number
   readonly evictionPolicy: string
   readonly roundTripMs: number
 }
-
-const ROUND_TRIPS = 5
 
 export async function nodeFacts(from: string = process.cwd()): Promise<NodeFacts> {
   return { version: process.versions.node, engines: await enginesOf(from) }
@@ -65,14 +70,21 @@ const QUESTION = `select current_setting('server_version') as version,
 const HOLDERS = `select coalesce(nullif(application_name, ''), usename, backend_type) as name, count(*)::int as count
   from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1 order by 2 desc, 1`
 
-export async function postgresFacts(ask: Ask): Promise<PostgresFacts> {
+/** Lists who holds connections, the most first; this process left out. */
+export async function connectionHolders(ask: Ask): Promise<Holder[]> {
+  const rows = await ask(HOLDERS)
+  return rows.map(({ name, count }) => ({ name: String(name), count: Number(count) }))
+}
+
+/** @param rounds how often the time is asked, at least once; it is one query more than that. */
+export async function postgresFacts(ask: Ask, clock: Clock, rounds: number): Promise<PostgresFacts> {
   const [row = {}] = await ask(QUESTION)
-  const holders = await ask(HOLDERS)
   const times: { readonly roundTripMs: number; readonly skewMs: number }[] = []
-  for (let n = 0; n < ROUND_TRIPS; n++) {
-    const began = performance.now()
+  for (let n = 0; n < rounds; n++) {
+    const began = clock.now()
     const [{ ms } = {}] = await ask('select extract(epoch from clock_timestamp()) * 1000 as ms')
-    const roundTripMs = performance.now() - began
+    const roundTripMs = clock.now() - began
+    // Two clocks on the wall are compared, of which the kernel's is none.
     times.push({ roundTripMs, skewMs: Number(ms) - (Date.now() - roundTripMs / 2) })
   }
   // The fastest is the one in which the least else has happened.
@@ -82,7 +94,6 @@ export async function postgresFacts(ask: Ask): Promise<PostgresFacts> {
     maxConnections: Number(row.max_connections),
     reserved: Number(row.reserved),
     ownLimit: row.own_limit === null ? undefined : Number(row.own_limit),
-    holders: holders.map(({ name, count }) => ({ name: String(name), count: Number(count) })),
     encrypted: row.encrypted === true,
     local: row.local === true,
     clockSkewMs: best.skewMs,
@@ -91,10 +102,10 @@ export async function postgresFacts(ask: Ask): Promise<PostgresFacts> {
 }
 
 /** @param info runs Redis's INFO. */
-export async function redisFacts(info: () => Promise<string>): Promise<RedisFacts> {
-  const began = performance.now()
+export async function redisFacts(info: () => Promise<string>, clock: Clock): Promise<RedisFacts> {
+  const began = clock.now()
   const text = await info()
-  const roundTripMs = performance.now() - began
+  const roundTripMs = clock.now() - began
   const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1]
   return {
     version: field('redis_version') ?? '',

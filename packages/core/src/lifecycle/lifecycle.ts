@@ -75,7 +75,7 @@ import { FORCE_MS, StopRun, type StopWaits } from './stop.js'
 import { Turns } from './turns.js'
 
 /** Below the 30 s after which Kubernetes kills. Source: its docs, `terminationGracePeriodSeconds`. */
-const DISPOSE_MS = 25_000
+export const DISPOSE_MS = 25_000
 /** How long hooks may take to let go of a start that is called off: enough to close a connection that is being made. */
 const LET_GO_MS = 2_000
 

@@ -58,7 +58,8 @@ function checkSignalOptions(options: SignalOptions): void {
 export class SignalHandler {
   readonly #service: Stoppable
   readonly #clock: Clock
-  readonly #deadlineMs: number
+  /** How long the stop may take. */
+  readonly deadlineMs: number
   readonly #remove: (() => void)[] = []
   #told = 0
   #code = 0
@@ -68,7 +69,7 @@ export class SignalHandler {
     checkSignalOptions(options)
     this.#service = service
     this.#clock = clock
-    this.#deadlineMs = parseDuration(options.deadline ?? DEADLINE_MS) as number
+    this.deadlineMs = parseDuration(options.deadline ?? DEADLINE_MS) as number
     for (const signal of options.signals ?? SIGNALS) this.#listen(signal, () => this.#onSignal(signal))
     // A parent that cannot send signals, which on Windows is every parent.
     if (process.connected) this.#listen('message', message => message === 'shutdown' && this.#onSignal('shutdown'))
@@ -119,7 +120,7 @@ export class SignalHandler {
 
   #stop(signal: string): void {
     const isConsoleClosed = process.platform === 'win32' && signal === 'SIGHUP'
-    const deadlineMs = isConsoleClosed ? Math.min(this.#deadlineMs, CONSOLE_CLOSED_MS) : this.#deadlineMs
+    const deadlineMs = isConsoleClosed ? Math.min(this.deadlineMs, CONSOLE_CLOSED_MS) : this.deadlineMs
     const watchdog = this.#clock.schedule(deadlineMs + SLACK_MS, () => process.exit(EXIT_FAILED), { keepAlive: true })
     this.#service
       .dispose({ deadline: deadlineMs })
