@@ -247,18 +247,19 @@ export function wireOf(client: ClientLike): WireConnection {
   return internals(client).connection as WireConnection
 }
 
-/** Calls `listener` whenever the server says that it is ready for the next query. */
-export function onServerReady(client: ClientLike, listener: () => void): void {
-  wireOf(client).on('readyForQuery', listener)
+/** Calls `listener` when the server says the next time that it is ready for a query. */
+export function onceServerReady(client: ClientLike, listener: () => void): void {
+  wireOf(client).once('readyForQuery', listener)
 }
 
 /** What a query takes of the client's messages, in the form that pg gives it; the declarations leave it out. */
 export interface WireQuery extends EventEmitter {
   readonly text: string
+  values: unknown
   name: string | undefined
   binary: boolean | undefined
   queryMode: string | undefined
-  callback: ((error: Error | null, result?: pg.QueryResult) => void) | undefined
+  callback: ((this: never, error: Error | null, result?: pg.QueryResult) => void) | undefined
   requiresPreparation(): boolean
   submit(connection: WireConnection): Error | null
   handleError(error: Error, connection: WireConnection): void
@@ -266,7 +267,7 @@ export interface WireQuery extends EventEmitter {
 }
 
 /** pg's own query, to be derived from: a pipelining client takes no other. */
-export const WireQueryBase: new (config: object, values?: unknown) => WireQuery = pg.Query as never
+export const WireQueryBase: new (config: string | object, values?: unknown) => WireQuery = pg.Query as never
 
 /** A socket of its own on which the server is asked to cancel what a client runs. */
 export interface CancelRequest {

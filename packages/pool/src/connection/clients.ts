@@ -11,7 +11,6 @@ import {
   isInTransaction,
   isQueryTimeout,
   keepAlive,
-  onServerReady,
   type PoolBase,
   processIdOf,
   type QueryResult,
@@ -417,7 +416,6 @@ export class Clients {
   /** Lanes have to know what of a query's time is the way to the server and back. */
   async #prepareToShare(connection: Connection, signal: AbortSignal): Promise<void> {
     if (!(await this.#timed(ping(connection, signal)))) throw connection.loss
-    onServerReady(connection.client, () => connection.lane?.ready())
   }
 
   /** @param answered whether the server answers to an empty query. */

@@ -10,7 +10,7 @@ export class Connection {
   readonly client: ClientLike
   /** Set while someone has the client. */
   lease: Lease<Connection> | undefined = undefined
-  /** Set while callers share the client. */
+  /** Set once callers have shared the client. */
   lane: Lane | undefined = undefined
   /** Of the statements that were prepared for those who share it. */
   names: NamesOfConnection | undefined = undefined

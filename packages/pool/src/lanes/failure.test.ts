@@ -211,6 +211,8 @@ describe('prepared statements', () => {
     expect(count).toBeGreaterThan(100)
     expect(count).toBeLessThanOrEqual(256)
     client.release()
+    // None was taken for there when it was not.
+    expect(pool.stats().lanes).toMatchObject({ names: true, moved: 0 })
   })
 
   it('that the application has discarded are prepared again, and no caller notices', async () => {

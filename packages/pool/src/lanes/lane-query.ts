@@ -22,7 +22,15 @@ export class LaneQuery extends WireQueryBase {
   next: LaneQuery | undefined
 
   constructor(request: Request, lane: Lane, sentAt: number, write: number) {
-    super(request.sent as object, request.values)
+    const { sent, values } = request
+    const config = simple(sent)
+    super(config?.text ?? (sent as object), values)
+    if (config) {
+      this.name = config.name
+      this.values ??= config.values
+      this.binary = config.binary
+      this.queryMode = config.queryMode
+    }
     this.request = request
     this.lane = lane
     this.sentAt = sentAt
@@ -30,12 +38,7 @@ export class LaneQuery extends WireQueryBase {
     // What the simple protocol answers is text, whatever the client would like.
     if (!this.requiresPreparation()) this.binary = false
     this.queryMode = 'extended'
-    this.callback = (error, result) => {
-      if (this.isAnswered) return
-      this.isAnswered = true
-      if (error) lane.failed(this, error)
-      else lane.succeeded(this, result as QueryResult)
-    }
+    this.callback = settle
   }
 
   override submit(connection: WireConnection): Error | null {
@@ -62,4 +65,33 @@ export class LaneQuery extends WireQueryBase {
     super.handleReadyForQuery(connection)
     this.lane.moveOn()
   }
+}
+
+/** Called by pg on the query. */
+function settle(this: LaneQuery, error: Error | null, result?: QueryResult): void {
+  if (this.isAnswered) return
+  this.isAnswered = true
+  if (error) this.lane.failed(this, error)
+  else this.lane.succeeded(this, result as QueryResult)
+}
+
+/** What can be in the config of a query that shares. */
+interface SimpleConfig {
+  readonly text: string
+  readonly name?: string
+  readonly values?: unknown
+  readonly binary?: boolean
+  readonly queryMode?: string
+  readonly rowMode?: unknown
+  readonly types?: unknown
+}
+
+/**
+ * Returns the config of a query that needs no more than to have a few fields read. To have pg copy the whole of it costs
+ * more than all else that pg does for a query.
+ */
+function simple(query: unknown): SimpleConfig | undefined {
+  if (typeof query === 'string') return { text: query }
+  const config = query as SimpleConfig
+  return config.rowMode || config.types ? undefined : config
 }

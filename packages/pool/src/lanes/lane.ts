@@ -1,6 +1,6 @@
 /**
  * One connection that carries the queries of many callers at once, from the first of them until it is at rest again: each
- * with a Sync of its own, answered in the order in which they were written.
+ * with a Sync of its own, answered in the order in which they were written. It is opened again for the next ones.
  */
 
 import type { Connection } from '../connection/connection.js'
@@ -10,6 +10,7 @@ import {
   cork,
   endPipeline,
   isInTransaction,
+  onceServerReady,
   type QueryResult,
   startPipeline,
   uncork,
@@ -21,8 +22,8 @@ import { LaneQuery } from './lane-query.js'
 import { NamesOfConnection } from './names.js'
 import type { Request } from './request.js'
 
-/** More would not carry more, and would all be lost with the connection. */
-export const MOST_QUERIES = 128
+/** More would all be lost with the connection, and hardly carry more. How long a lane gets is for its backlog to say. */
+export const MOST_QUERIES = 500
 
 /** What a lane's owner is told, and asked. */
 export interface LaneHooks {
@@ -42,17 +43,18 @@ export interface LaneHooks {
 
 export class Lane {
   readonly connection: Connection
-  readonly lease: Lease<Connection>
-  readonly openedAt: number
+  /** The present one, or the last. */
+  lease!: Lease<Connection>
+  openedAt = 0
   readonly #hooks: LaneHooks
-  readonly #mode: ClientMode
+  #mode!: ClientMode
   readonly #uncork = (): void => {
     this.writes++
     this.#isCorked = false
     uncork(this.connection.client)
   }
   #isCorked = false
-  #isEnded = false
+  #isOver = true
   #oldest: LaneQuery | undefined
   #newest: LaneQuery | undefined
   /** Its error has come, but the server has not yet said that it is ready for the next one. */
@@ -66,7 +68,7 @@ export class Lane {
   reserved = 0
   /** Writes that were handed to the system. */
   writes = 0
-  /** It takes no more, and ends when it is empty. */
+  /** It takes no more, and is over when it is empty. */
   isClosing = false
   /** Its connection must not be used again. */
   isBroken = false
@@ -79,13 +81,20 @@ export class Lane {
   /** Mean times of its queries, added up. */
   backlogMs = 0
 
-  constructor(lease: Lease<Connection>, hooks: LaneHooks) {
-    this.lease = lease
-    this.connection = lease.value
-    this.openedAt = hooks.now()
+  constructor(connection: Connection, hooks: LaneHooks) {
+    this.connection = connection
     this.#hooks = hooks
+  }
+
+  /** Only when it is new, or over; one that is broken is never opened again. */
+  open(lease: Lease<Connection>): void {
+    this.lease = lease
+    this.openedAt = this.#hooks.now()
     this.#mode = startPipeline(this.connection.client)
-    this.connection.lane = this
+    this.#isOver = false
+    this.isClosing = false
+    this.cancels = 0
+    this.#answeredAt = -1
   }
 
   /** Queries under way, or about to be. */
@@ -124,8 +133,7 @@ export class Lane {
 
   nameOf({ statement, query, sent }: Request, wire: WireConnection): string | undefined {
     const name = this.#hooks.hasNames() && sent === query ? statement.use() : undefined
-    if (name !== undefined) this.names.use(name, wire)
-    return name
+    return name !== undefined && this.names.use(name, wire) ? name : undefined
   }
 
   sent(query: LaneQuery): void {
@@ -144,8 +152,10 @@ export class Lane {
   /** The server skips to the query's Sync now, and says when it is there; if the connection is lost nobody says anything. */
   errorCame(query: LaneQuery): void {
     if (query !== this.#oldest) return
-    if (this.connection.isUsable) this.#unready = query
-    else this.over(query)
+    if (this.connection.isUsable) {
+      this.#unready = query
+      onceServerReady(this.connection.client, this.ready)
+    } else this.over(query)
   }
 
   /** The server is through with a query. */
@@ -188,15 +198,14 @@ export class Lane {
 
   /** What every event ends with. */
   moveOn(): void {
-    if (this.#isEnded) return
+    if (this.#isOver) return
     if (this.size > 0) {
       this.#hooks.moved(this)
       return
     }
     if (this.cancelling) return
-    this.#isEnded = true
+    this.#isOver = true
     this.isClosing = true
-    this.connection.lane = undefined
     endPipeline(this.connection.client, this.#mode)
     this.#hooks.ended(this)
   }

@@ -110,7 +110,8 @@ export interface LaneStats {
 
 export class Lanes implements LaneHooks {
   readonly #ground: Ground
-  readonly #lanes = new Map<Lease<Connection>, Lane>()
+  /** Those that are open, in the order in which they were opened. */
+  readonly #lanes: Lane[] = []
   readonly #statements: Statements
   readonly #names: Names
   readonly #stuck: StuckWatch
@@ -129,7 +130,7 @@ export class Lanes implements LaneHooks {
     this.#names = new Names(code => ground.onNamesOff(code))
     this.#stuck = new StuckWatch({
       clock: ground.clock,
-      lanes: { [Symbol.iterator]: () => this.#lanes.values() },
+      lanes: this.#lanes,
       workingSince: ({ sentAt }, oldestSince) => this.#statements.workingSince(sentAt, oldestSince),
       stream: () => ground.stream(),
       onStuck: ({ request }) => request.statement.shape.noteStuck(),
@@ -143,7 +144,7 @@ export class Lanes implements LaneHooks {
 
   stats(): LaneStats {
     return {
-      open: this.#lanes.size,
+      open: this.#lanes.length,
       running: this.#running,
       shared: this.#shared,
       alone: this.#alone,
@@ -215,7 +216,7 @@ export class Lanes implements LaneHooks {
   /** The first lane whose backend has time, or else the one with the most. */
   #choose(): Lane | undefined {
     let best: Lane | undefined
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#lanes) {
       if (!this.#takes(lane)) continue
       if (lane.backlogMs < BACKLOG_MS) return lane
       if (!best || lane.backlogMs < best.backlogMs) best = lane
@@ -232,15 +233,18 @@ export class Lanes implements LaneHooks {
       if (lateMs > LATE_MS) return false
     }
     const { connections, maxUses } = this.#ground
-    const isOver = this.#lanes.size > 1 || now - lane.openedAt >= TURN_MS
+    const isOver = this.#lanes.length > 1 || now - lane.openedAt >= TURN_MS
     lane.isClosing = (isOver && connections.waiting.alone > 0) || lane.uses >= maxUses || lane.lease.isDue
     return !lane.isClosing
   }
 
   #open(lease: Lease<Connection>): Lane {
     this.#ground.occupy(lease)
-    const lane = new Lane(lease, this)
-    this.#lanes.set(lease, lane)
+    const { value: connection } = lease
+    connection.lane ??= new Lane(connection, this)
+    const { lane } = connection
+    lane.open(lease)
+    this.#lanes.push(lane)
     this.#stuck.arm()
     return lane
   }
@@ -255,10 +259,8 @@ export class Lanes implements LaneHooks {
     this.#depth += (lane.size - this.#depth) / 32
     try {
       pool.emit('acquire', lane.connection.client)
-      log.begin(request.query, running => {
-        request.running = running
-        lane.ask(request)
-      })
+      request.lane = lane
+      log.begin(request, ask)
       this.#running++
     } catch (error) {
       request.reject(error)
@@ -288,8 +290,8 @@ export class Lanes implements LaneHooks {
     try {
       for (;;) {
         const lease = await this.#ground.acquire({ signal: request.signal, ...SHARED })
-        const joined = this.#lanes.get(lease)
-        if (joined) return this.#join(joined, request)
+        const { lane: joined } = lease.value
+        if (joined?.lease === lease) return this.#join(joined, request)
         const lane = await this.#opened(lease)
         if (lane) {
           this.#ask(lane, request)
@@ -371,7 +373,7 @@ export class Lanes implements LaneHooks {
   #released({ lane, request }: LaneQuery, error: Error | undefined, result: QueryResult | undefined): void {
     const { client } = lane.connection
     this.#running--
-    if (request.running) this.#ground.log.end(request.running, request.timedOut ?? error, result)
+    this.#ground.log.end(request, request.timedOut ?? error, result)
     countUse(client)
     if (!request.context) return
     try {
@@ -386,10 +388,14 @@ export class Lanes implements LaneHooks {
   }
 
   ended(lane: Lane): void {
-    this.#lanes.delete(lane.lease)
+    this.#lanes.splice(this.#lanes.indexOf(lane), 1)
     const isUsedUp = lane.uses >= this.#ground.maxUses
     this.#ground.vacate(lane.lease, lane.isBroken ? 'unhealthy' : isUsedUp ? 'lifetime' : undefined)
   }
+}
+
+function ask(request: Request): void {
+  ;(request.lane as Lane).ask(request)
 }
 
 function timeoutOf(query: Query): number | undefined {

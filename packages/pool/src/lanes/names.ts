@@ -2,10 +2,7 @@
 
 import type { WireConnection } from '../driver.js'
 
-/**
- * Statements of one connection. More than can be under way on it, so that none is taken away before the server has
- * confirmed it.
- */
+/** Statements of one connection: each of them is memory of the server's. */
 const LIMIT = 256
 /** A `DISCARD ALL` of the application takes names away as well; a pooler does so again and again. */
 const STRIKES = 3
@@ -33,15 +30,18 @@ export class Names {
 export class NamesOfConnection {
   readonly #names = new Set<string>()
 
-  /** Notes a use, and has the server forget another statement if there are too many: in the same message, at no cost. */
-  use(name: string, connection: WireConnection): void {
-    if (this.#names.delete(name) || this.#names.size < LIMIT) {
-      this.#names.add(name)
-      return
+  /**
+   * Notes a use, and has the server forget another statement if there are too many: in the same message, at no cost. Returns
+   * false if there is no place, because the server has yet to confirm the oldest: pg would take it for there once it has.
+   */
+  use(name: string, connection: WireConnection): boolean {
+    if (!this.#names.delete(name) && this.#names.size >= LIMIT) {
+      const [oldest = ''] = this.#names
+      if (connection.submittedNamedStatements[oldest] !== undefined) return false
+      this.drop(oldest, connection)
     }
-    const [oldest = ''] = this.#names
-    this.drop(oldest, connection)
     this.#names.add(name)
+    return true
   }
 
   /** Has the server forget one that it can't use any more. */

@@ -4,15 +4,16 @@ import { AsyncResource } from 'node:async_hooks'
 import type { Clock, Timer } from '@breakwater/kernel'
 import type { Query } from '../connection/dispatch.js'
 import { type QueryResult, queryTimeout } from '../driver.js'
-import type { RunningQuery } from '../queries/query-log.js'
+import { RunningQuery } from '../queries/query-log.js'
+import type { Lane } from './lane.js'
 import type { Statement } from './statement.js'
 
 /** The outcome of a query that has not run, or only read: its caller runs it once more, alone. */
 export const AGAIN: unique symbol = Symbol('again')
 
-export class Request {
+export class Request extends RunningQuery {
+  declare readonly query: Query
   readonly statement: Statement
-  readonly query: Query
   /** With its comment, if it has one; then its text comes but once, and is not worth a name. */
   readonly sent: unknown
   readonly values: unknown
@@ -27,8 +28,8 @@ export class Request {
   isSettled = false
   /** Its error, if its time was up. */
   timedOut: Error | undefined = undefined
-  /** As it is logged; of the try that runs. */
-  running: RunningQuery | undefined = undefined
+  /** The lane that it is to run in, or was. */
+  lane: Lane | undefined = undefined
 
   constructor(
     statement: Statement,
@@ -40,8 +41,8 @@ export class Request {
     resolve: (result: QueryResult | typeof AGAIN) => void,
     reject: (error: unknown) => void,
   ) {
+    super(query)
     this.statement = statement
-    this.query = query
     this.sent = sent
     this.values = values
     this.signal = signal

@@ -16,10 +16,6 @@ export class Turn {
     if (this.#startedAt !== undefined) this.#lastMs = this.#clock.now() - this.#startedAt
     this.#startedAt = undefined
   }
-  readonly #forget = (): void => {
-    this.#startedAt = undefined
-    this.#lastMs = 0
-  }
 
   /** @param isShared whether more than one query is under way. */
   constructor(clock: Clock, isShared: () => boolean) {
@@ -29,12 +25,13 @@ export class Turn {
 
   /** When this turn began, or was first asked. */
   get now(): number {
-    if (this.#startedAt === undefined) {
-      this.#startedAt = this.#clock.now()
-      if (this.#isShared()) setImmediate(this.#end)
-      else process.nextTick(this.#forget)
-    }
-    return this.#startedAt
+    if (this.#startedAt !== undefined) return this.#startedAt
+    const now = this.#clock.now()
+    if (this.#isShared()) {
+      this.#startedAt = now
+      setImmediate(this.#end)
+    } else this.#lastMs = 0
+    return now
   }
 
   /** Ms of the last turn that was asked and is over; 0 if there were no others. */

@@ -6,7 +6,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ClientLike } from '../driver.js'
 import { type QueryTags, withComment } from './comment.js'
-import type { QueryLog } from './query-log.js'
+import { type QueryLog, RunningQuery } from './query-log.js'
 
 type Callback = (this: unknown, error: unknown, result?: unknown) => void
 type Query = (this: unknown, config: unknown, values?: unknown, callback?: unknown) => unknown
@@ -47,7 +47,7 @@ export function watchQueries(client: ClientLike, log: QueryLog, tags?: () => Que
     if (who === 'upkeep' || !isPlain(config)) return stock.call(client, config, values, callback)
     const call =
       typeof given === 'function' ? (who === 'pool' ? (given as Callback) : inContext(given as Callback)) : undefined
-    return log.begin(config, running => {
+    return log.begin(new RunningQuery(config), running => {
       const sent = tags ? withComment(config, tags()) : config
       if (!call) {
         const result = stock.call(client, sent, values, callback) as Promise<unknown> | undefined

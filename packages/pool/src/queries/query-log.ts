@@ -45,14 +45,21 @@ const OTHER = '_OTHER'
 
 const channel: TracingChannel<QueryMessage> = tracingChannel<QueryMessage, QueryMessage>('breakwater:query')
 
-/** A query under way. */
-export interface RunningQuery {
-  readonly startedMs: number
+/** A query under way, in the list of them. */
+export class RunningQuery {
   readonly query: unknown
+  startedMs = 0
   /** What `describeCaller` said when it began. */
-  readonly caller: unknown
+  caller: unknown = undefined
   /** Only while somebody listens. */
-  readonly message: QueryMessage | undefined
+  message: QueryMessage | undefined = undefined
+  /** Itself where it is not in the list. */
+  previous: RunningQuery = this
+  next: RunningQuery = this
+
+  constructor(query: unknown) {
+    this.query = query
+  }
 }
 
 /** A query under way, as a report tells of it. */
@@ -64,7 +71,8 @@ export interface QueryUnderWay {
 }
 
 export class QueryLog {
-  readonly #running = new Set<RunningQuery>()
+  /** The ring of what is under way: it is followed by the oldest. */
+  readonly #ring = new RunningQuery(undefined)
   readonly #describeCaller: (() => unknown) | undefined
   readonly #pool: string
   readonly #clock: Clock
@@ -85,11 +93,13 @@ export class QueryLog {
   /** Lists what is under way, the oldest first. */
   underWay(): QueryUnderWay[] {
     const now = this.#clock.now()
-    return [...this.#running].map(({ startedMs, query, caller }) => ({
-      summary: summaryOf(describe(query).text),
-      ageMs: Math.round(now - startedMs),
-      ...(caller !== undefined && { caller }),
-    }))
+    const queries: QueryUnderWay[] = []
+    for (let running = this.#ring.next; running !== this.#ring; running = running.next) {
+      const { startedMs, query, caller } = running
+      const ageMs = Math.round(now - startedMs)
+      queries.push({ summary: summaryOf(describe(query).text), ageMs, ...(caller !== undefined && { caller }) })
+    }
+    return queries
   }
 
   get succeeded(): Durations {
@@ -101,15 +111,16 @@ export class QueryLog {
   }
 
   /** Runs `start`, which sends the query and tells of its end by `end`. */
-  begin<R>(query: unknown, start: (running: RunningQuery) => R): R {
-    const caller = this.#describeCaller?.()
-    const startedMs = this.#clock.now()
-    if (!channel.hasSubscribers) return this.#start({ startedMs, query, caller, message: undefined }, start)
-    const message: QueryMessage = { pool: this.#pool, ...describe(query), server: this.server }
+  begin<Q extends RunningQuery, R>(running: Q, start: (running: Q) => R): R {
+    running.caller = this.#describeCaller?.()
+    running.startedMs = this.#clock.now()
+    if (!channel.hasSubscribers) return this.#start(running, start)
+    const message: QueryMessage = { pool: this.#pool, ...describe(running.query), server: this.server }
+    running.message = message
     // Whoever has bound a store to the channel is to find it in what the query does.
     return channel.start.runStores(message, () => {
       try {
-        return this.#start({ startedMs, query, caller, message }, start)
+        return this.#start(running, start)
       } finally {
         channel.end.publish(message)
       }
@@ -118,7 +129,7 @@ export class QueryLog {
 
   end(running: RunningQuery, error: unknown, result: unknown): void {
     const { startedMs, query, message } = running
-    this.#running.delete(running)
+    leave(running)
     const ms = this.#clock.now() - startedMs
     const errorType = error ? errorTypeOf(error) : undefined
     if (this.timed && errorType === undefined) this.timed(describe(query).text, ms)
@@ -128,12 +139,16 @@ export class QueryLog {
     if (message) tellEnd(message, error, result)
   }
 
-  #start<R>(running: RunningQuery, start: (running: RunningQuery) => R): R {
-    this.#running.add(running)
+  #start<Q extends RunningQuery, R>(running: Q, start: (running: Q) => R): R {
+    const last = this.#ring.previous
+    running.previous = last
+    running.next = this.#ring
+    last.next = running
+    this.#ring.previous = running
     try {
       return start(running)
     } catch (error) {
-      this.#running.delete(running)
+      leave(running)
       throw error
     }
   }
@@ -144,6 +159,15 @@ export class QueryLog {
     this.#failed.set(type, histogram)
     return histogram
   }
+}
+
+/** Does nothing to one that has left. */
+function leave(running: RunningQuery): void {
+  const { previous, next } = running
+  previous.next = next
+  next.previous = previous
+  running.previous = running
+  running.next = running
 }
 
 function tellEnd(message: QueryMessage, error: unknown, result: unknown): void {
