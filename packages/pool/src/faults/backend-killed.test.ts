@@ -102,7 +102,8 @@ describe('backends that are killed while idle', () => {
       const answers = await times(5, () => pool.query('select 1 as one'))
       for (const answer of answers) expect(answer).toMatchObject({ rows: [{ one: 1 }] })
     }
-    await eventually(() => expect(pool.stats()).toMatchObject({ lost: 25, retired: { unhealthy: 25 } }))
+    // Some as lost, and some, on a machine so busy that they were idle for long, as found dead.
+    await eventually(() => expect(pool.stats()).toMatchObject({ retired: { unhealthy: 25 } }))
   })
 
   it('are not handed to those who connect', async () => {
