@@ -75,6 +75,9 @@ export class KeyLayout {
   }
 }
 
+/** Begins, in the place of a key, a wake-up that is for the space's guard; no key begins like this. */
+export const GUARD_WAKE = "'#"
+
 /** Channel on which an instance is woken. */
 export function wakeChannel(namespace: string, instance: string): string {
   return `${namespace}:wake:${instance}`

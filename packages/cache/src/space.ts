@@ -7,7 +7,7 @@ import { BreakwaterError } from '@breakwater/kernel'
 import { Codec } from './codec/codec.js'
 import type { BoundGuard } from './guard/guard.js'
 import { Passed } from './guard/passed.js'
-import { type CacheKey, encodeKey } from './keys.js'
+import { type CacheKey, encodeKey, GUARD_WAKE } from './keys.js'
 import { batched } from './load/batch-loader.js'
 import type { Flight, Outcome } from './load/flight.js'
 import { Flights } from './load/flights.js'
@@ -56,7 +56,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.name = name
     this.#options = options
     this.#around = around
-    const { shards, clock, logger, budget, inFlight, durations, tags, maxLagMs, settled } = around
+    const { shards, clock, logger, budget, inFlight, durations, tags, maxLagMs, settled, wakeChannel } = around
     const { load, loadMany, batchSize, hardTimeoutMs, backoffMs } = options
     this.guard = options.guard?.bind({
       space: name,
@@ -64,6 +64,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       clock,
       logger,
       settled,
+      wakeChannel,
       forget: key => this.#forget(key),
     })
     this.#bounds = { space: name, stats: this.stats, durations, clock, budget, inFlight, hardTimeoutMs }
@@ -256,9 +257,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.fenceShard(shard)
   }
 
-  /** The holder of a key's lease is done. */
+  /** The holder of a key's lease is done; or other instances have heard of what this one waits for. */
   wake(key: string): void {
-    this.#flights.wake(key)
+    if (key.startsWith(GUARD_WAKE)) this.guard?.heardElsewhere(key.slice(GUARD_WAKE.length))
+    else this.#flights.wake(key)
   }
 
   wakeAll(): void {

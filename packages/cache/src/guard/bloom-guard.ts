@@ -24,8 +24,8 @@
  *
  * 2. Copies. An instance's copy is fed by the log, so it is late by a millisecond or, when the instance stood still, by any time.
  *    Its "no" is believed without asking Redis only under a lease [2]: Redis notes that the instance answers by itself for
- *    half a second, and `add` does not resolve before all instances so noted have heard of it or their time is over. The
- *    reader counts its time from before it asked, on the exact clock, so it ends earlier here than there. It is prolonged
+ *    half a second, and `add` does not resolve before all instances so noted have heard of it or their time is over; each
+ *    that hears wakes those who wait. The reader counts its time from before it asked, on the exact clock, so it ends earlier here than there. It is prolonged
  *    only if the copy has heard of all that was recorded before its last prolongation: one that hears nothing more is
  *    believed for two of its times at most. Without the lease a "no" costs one round trip, shared by all that ask at once.
  *
@@ -57,44 +57,31 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { BreakwaterError, type Clock, type Logger, pause } from '@breakwater/kernel'
+import { setMaxListeners } from 'node:events'
+import { type Clock, pause } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
-import { TurnBatch } from '../load/turn-batch.js'
+import { Answers, TRUST_IN_REDIS_MS } from './answers.js'
 import { Audit } from './audit.js'
-import { Copy } from './copy.js'
+import { buildEpoch, FORGET_MS } from './build-epoch.js'
 import { Debts } from './debts.js'
-import { errorRateOf, Filter, type FilterShape, shapeFor } from './filter.js'
+import { errorRateOf } from './filter.js'
 import type { BoundGuard, Guard, GuardStats, GuardSurroundings } from './guard.js'
-import {
-  type BloomGuardOptions,
-  MOST_EXPECTED,
-  type ResolvedGuardOptions,
-  resolveGuardOptions,
-} from './guard-options.js'
+import { disposed } from './guard-errors.js'
+import { type BloomGuardOptions, type ResolvedGuardOptions, resolveGuardOptions } from './guard-options.js'
 import { GuardState } from './guard-state.js'
 import { HeardElsewhere } from './heard-elsewhere.js'
 import { isAbove } from './high-water.js'
 import { LocalGuard } from './local-guard.js'
+import { PacedWork } from './paced-work.js'
 import { Presence, STAY_MS } from './presence.js'
-import { fillFromTable } from './scan.js'
-import { BUILD_LEASE_MS, type Epoch, type Header, SharedBits } from './shared-bits.js'
+import { type Header, SharedBits } from './shared-bits.js'
+import { isWorn } from './sizing.js'
+import { type Warn, warner } from './warn.js'
 
-/** How long a copy is believed without asking. */
-const TRUST_MS = 500
-/** The same as Redis counts it: longer than here, whatever the two clocks' speeds are. */
-const TRUST_IN_REDIS_MS = 550
-/** An instance that has been overdue for this long is given up, and the filter built anew. */
-const FORGET_MS = 10_000
 const BEAT_MS = 1_000
 /** While not all is in order. */
 const EAGER_BEAT_MS = 200
 const POLL_BUILDER_MS = 100
-const FIRST_RETRY_MS = 500
-const LAST_RETRY_MS = 30_000
-/** One script holds Redis up for as long as it runs. */
-const MOST_KEYS_AT_ONCE = 200
-/** A filter that has become too small is built for this many times the keys it holds. */
-const HEADROOM = 1.5
 
 /**
  * Declares a guard, for the `guard` option of a space.
@@ -105,9 +92,10 @@ export function bloomGuard(options: BloomGuardOptions): Guard {
   const resolved = resolveGuardOptions(options)
   return {
     bind: around => {
-      if (around.shard === undefined) return new LocalGuard(resolved, around)
+      const { shard, space, wakeChannel } = around
+      if (shard === undefined) return new LocalGuard(resolved, around)
       const instance = randomBytes(9).toString('base64url')
-      return new BloomGuard(resolved, around, new SharedBits(around.shard, around.space, instance))
+      return new BloomGuard(resolved, around, new SharedBits(shard, space, instance, wakeChannel))
     },
   }
 }
@@ -116,53 +104,53 @@ class BloomGuard implements BoundGuard {
   readonly #options: ResolvedGuardOptions
   readonly #around: GuardSurroundings
   readonly #clock: Clock
-  readonly #logger: Logger | undefined
+  readonly #warn: Warn
   readonly #shared: SharedBits
   readonly #state: GuardState
+  readonly #answers: Answers
+  readonly #audit: Audit
   readonly #presence = new Presence()
   readonly #debts: Debts
   readonly #heardElsewhere: HeardElsewhere
-  readonly #audit: Audit
+  readonly #work: PacedWork
   readonly #disposed = new AbortController()
-  readonly #confirms = new TurnBatch<string, boolean>(MOST_KEYS_AT_ONCE, keys => this.#ask(keys))
 
   /** As last read. */
   #header: Header | undefined
-  #copy: Copy | undefined
-  /** Adds heard of while a copy is being fetched. */
-  #heardMeanwhile: [sequence: number, key: string][] | undefined
   #started = false
   #beating: Promise<void> | undefined
-  /** The one build or fetch under way. */
-  #working: Promise<void> | undefined
-  #workController = new AbortController()
-  #workAfter = 0
-  #retryMs = FIRST_RETRY_MS
-  #askingForTrust = false
-  #acknowledging = false
-
-  #deniedHere = 0
-  #deniedShared = 0
-  #unanswered = 0
   #builds = 0
-  #falseNegatives = 0
 
   constructor(options: ResolvedGuardOptions, around: GuardSurroundings, shared: SharedBits) {
+    const { clock, space } = around
+    const { signal } = this.#disposed
+    // Each add that waits listens to it.
+    setMaxListeners(0, signal)
     this.#options = options
     this.#around = around
-    this.#clock = around.clock
-    this.#logger = around.logger
+    this.#clock = clock
+    this.#warn = warner(around)
     this.#shared = shared
-    this.#state = new GuardState(around.clock)
-    this.#audit = new Audit(around.clock)
-    const { signal } = this.#disposed
-    this.#heardElsewhere = new HeardElsewhere(shared, around.clock, 3 * TRUST_IN_REDIS_MS, signal)
+    this.#state = new GuardState(clock)
+    this.#work = new PacedWork(clock, this.#warn)
+    this.#heardElsewhere = new HeardElsewhere(shared, clock, 3 * TRUST_IN_REDIS_MS, signal)
+    this.#answers = new Answers({
+      shared,
+      clock,
+      isFed: () => clock.now() < (around.shard?.trust.until ?? 0),
+      epoch: () => (this.#state.open ? undefined : this.#header?.epoch),
+      look: () => this.#beat(),
+    })
+    this.#audit = new Audit(clock, this.#warn, {
+      witness: key => this.#witness(key),
+      refuted: () => this.#doubt().catch(() => {}),
+    })
     const creditor = {
       record: (key: string) => this.#record(key),
       opensInMs: () => this.#opensInMs(),
       lost: () => this.#doubt(),
     }
-    this.#debts = new Debts(around.space, creditor, around.clock, signal)
+    this.#debts = new Debts(space, creditor, clock, signal)
   }
 
   get state(): BoundGuard['state'] {
@@ -171,20 +159,21 @@ class BloomGuard implements BoundGuard {
 
   get stats(): GuardStats {
     const { epoch, entries = 0 } = this.#header ?? {}
+    const { deniedHere, deniedShared, unanswered } = this.#answers
     return {
       state: this.state,
       entries,
       bits: epoch?.shape.size ?? 0,
       errorRate: epoch === undefined ? 0 : errorRateOf(epoch.shape, entries),
-      deniedHere: this.#deniedHere,
-      deniedShared: this.#deniedShared,
-      unanswered: this.#unanswered,
+      deniedHere,
+      deniedShared,
+      unanswered,
       openings: this.#state.openings,
       openMs: this.#state.openMs,
       builds: this.#builds,
       unacknowledged: this.#debts.size,
       audits: this.#audit.done,
-      falseNegatives: this.#falseNegatives,
+      falseNegatives: this.#audit.falseNegatives,
     }
   }
 
@@ -195,24 +184,14 @@ class BloomGuard implements BoundGuard {
     }
     const mark = this.#header?.highWater
     if (mark !== undefined && isAbove(key, mark)) return true
-    const copy = this.#copy
-    if (copy !== undefined) {
-      if (copy.has(key)) return true
-      const believedMs = copy.believedMs
-      if (believedMs > 0) {
-        if (believedMs < TRUST_MS / 2) this.#askForTrust()
-        this.#deniedHere++
-        return false
-      }
-    }
-    return this.#confirms.add(key)
+    return this.#answers.mayContain(key)
   }
 
   async add(id: CacheKey): Promise<void> {
     const key = encodeKey(id)
     this.#disposed.signal.throwIfAborted()
     this.#start()
-    this.#copy?.add(key)
+    this.#answers.add(key)
     if (this.#debts.none) {
       try {
         return await this.#record(key)
@@ -229,30 +208,31 @@ class BloomGuard implements BoundGuard {
 
   async rebuild(): Promise<void> {
     this.#start()
-    await this.#working?.catch(() => {})
+    await this.#work.current?.catch(() => {})
     await this.#beat()
-    await this.#work('build')
+    await this.#fill('build')
   }
 
   denied(key: string, load: () => Promise<unknown>): Promise<void> | undefined {
-    return this.#audit.takes() ? this.#lookUp(key, load) : undefined
+    return this.#audit.denied(key, load)
   }
 
   hear(sequence: number, key: string): void {
-    this.#heardMeanwhile?.push([sequence, key])
-    const copy = this.#copy
-    if (copy === undefined) return
-    if (!copy.hear(sequence, key)) this.#beat().catch(() => {})
-    else if (copy.isNoted) void this.#acknowledge()
+    this.#answers.hear(sequence, key)
   }
 
   missed(): void {
-    this.#copy?.revoke()
+    this.#answers.missed()
+  }
+
+  heardElsewhere(message: string): void {
+    const [history = '', sequence] = message.split(':')
+    this.#heardElsewhere.upTo({ history, sequence: Number(sequence) })
   }
 
   async init(signal: AbortSignal): Promise<void> {
     this.#start()
-    const onAbort = (): void => this.#workController.abort(signal.reason)
+    const onAbort = (): void => this.#work.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       for (;;) {
@@ -260,7 +240,7 @@ class BloomGuard implements BoundGuard {
         this.#disposed.signal.throwIfAborted()
         await this.#beat()
         if (this.#state.value === 'ready') return
-        await (this.#working ?? pause(this.#clock, POLL_BUILDER_MS, signal))
+        await (this.#work.current ?? pause(this.#clock, POLL_BUILDER_MS, signal))
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -268,14 +248,13 @@ class BloomGuard implements BoundGuard {
   }
 
   async dispose(): Promise<void> {
-    this.#disposed.abort(
-      new BreakwaterError('rejected', 'GUARD_DISPOSED', `the guard of "${this.#around.space}" has been disposed of`),
-    )
-    this.#workController.abort(this.#disposed.signal.reason)
+    const error = disposed(this.#around.space)
+    this.#disposed.abort(error)
+    this.#work.dispose(error)
     this.#state.doubt()
     // What it owes, the others can only find in the table: then it does not take its leave.
     if (this.#started && this.#debts.none) await this.#shared.leave().catch(() => {})
-    await this.#working?.catch(() => {})
+    await this.#work.current?.catch(() => {})
   }
 
   /** Begins to watch the header. */
@@ -319,171 +298,43 @@ class BloomGuard implements BoundGuard {
 
   #take(header: Header): void {
     this.#header = header
-    // A copy of another epoch still tells what may exist, but not what does not: the mark above which it holds has moved.
-    if (this.#copy?.epoch.id !== header.epoch?.id) this.#copy?.revoke()
+    this.#answers.named(header.epoch)
     const isReady = header.state === 'ready' && header.lapsedMs < 0
     if (!isReady)
       this.#opened(header.state === 'ready' ? 'an instance is overdue' : `the shared bits are ${header.state}`)
-    else if (this.#copy !== undefined) this.#state.ready()
+    else if (this.#answers.hasCopy) this.#state.ready()
     const kind = this.#due(header)
-    if (kind !== undefined && this.#clock.now() >= this.#workAfter) this.#work(kind).catch(() => {})
+    if (kind !== undefined && this.#work.mayBegin) this.#fill(kind).catch(() => {})
   }
 
   #due(header: Header): 'build' | 'fetch' | undefined {
     const { epoch, state, building, lapsedMs, ageMs, entries } = header
     if (state !== 'ready' || epoch === undefined) return building ? undefined : 'build'
     if (lapsedMs > FORGET_MS && !building) return 'build'
-    if (this.#copy === undefined || this.#copy.isRevoked) return 'fetch'
-    const isWorn = errorRateOf(epoch.shape, entries) > 2 * this.#options.errorRate
-    return (ageMs > this.#options.rebuildEveryMs || isWorn) && !building ? 'build' : undefined
+    if (this.#answers.needsCopy) return 'fetch'
+    const isOld = ageMs > this.#options.rebuildEveryMs
+    return (isOld || isWorn(this.#options, epoch.shape, entries)) && !building ? 'build' : undefined
   }
 
-  /** Builds or fetches, one thing at a time. Rejects when it fails; the next try is paced. */
-  #work(kind: 'build' | 'fetch'): Promise<void> {
-    if (this.#working !== undefined) return this.#working
-    if (this.#workController.signal.aborted && !this.#disposed.signal.aborted)
-      this.#workController = new AbortController()
-    const { signal } = this.#workController
-    const work = async (): Promise<void> => {
-      try {
-        if (kind === 'build') await this.#build(signal)
-        await this.#fetch()
-        this.#retryMs = FIRST_RETRY_MS
-      } catch (error) {
-        this.#workAfter = this.#clock.now() + this.#retryMs
-        this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2)
-        if (!signal.aborted)
-          this.#warn('guard.failed', `could not be filled; next try in ${this.#retryMs} ms`, { err: error })
-        throw error
-      } finally {
-        this.#working = undefined
-      }
-    }
-    this.#working = work()
-    this.#working.catch(() => {})
-    return this.#working
-  }
-
-  async #fetch(): Promise<void> {
-    const heard: [number, string][] = []
-    this.#heardMeanwhile = heard
-    try {
-      const { state, epoch, sequence } = await this.#shared.beat(false, undefined, 0)
-      if (state !== 'ready' || epoch === undefined) return
-      const filter = await this.#shared.fetch(epoch)
-      if (filter === undefined) {
-        // Replaced by a newer epoch meanwhile, or lost.
-        const now = await this.#shared.beat(false, undefined, 0)
-        if (now.epoch?.id === epoch.id) await this.#shared.suspect(epoch)
-        return
-      }
-      const copy = new Copy(epoch, filter, sequence, this.#clock)
-      for (const [number, key] of heard) copy.hear(number, key)
-      this.#copy = copy
-    } finally {
-      this.#heardMeanwhile = undefined
-    }
-    await this.#beat()
+  /** Fills the shared bits, and this instance's copy of them. Rejects when it fails. */
+  #fill(kind: 'build' | 'fetch'): Promise<void> {
+    return this.#work.run(async signal => {
+      if (kind === 'build') await this.#build(signal)
+      await this.#answers.fetch()
+      await this.#beat()
+    })
   }
 
   async #build(signal: AbortSignal): Promise<void> {
-    const replaced = this.#header?.epoch
-    const epoch = await this.#shared.begin(this.#nextShape(), replaced, TRUST_IN_REDIS_MS, FORGET_MS)
-    if (epoch === undefined) return
-    const renewing = new AbortController()
-    const renewed = this.#keepRenewing(epoch, renewing.signal)
-    try {
-      const filter = new Filter(epoch.shape)
-      const { space, settled } = this.#around
-      const parts = { space, settled, clock: this.#clock, options: this.#options }
-      const { entries, highWater } = await fillFromTable(filter, parts, signal)
-      if (!(await this.#shared.finish(epoch, filter, entries, highWater))) {
-        throw new BreakwaterError('failed', 'GUARD_BUILD_LOST', `guard of "${space}": what was built is lost`)
-      }
-      this.#builds++
-      if (entries > this.#options.expected) {
-        this.#warn(
-          'guard.oversized',
-          `holds ${entries} keys and was sized for ${this.#options.expected}: raise "expected"`,
-          { entries, expected: this.#options.expected },
-        )
-      }
-    } catch (error) {
-      await this.#shared.abandon(epoch).catch(() => {})
-      throw error
-    } finally {
-      renewing.abort()
-      await renewed
-    }
-    if (replaced !== undefined) await this.#shared.remove(replaced).catch(() => {})
-  }
-
-  #nextShape(): FilterShape {
-    const { expected, errorRate } = this.#options
-    const entries = this.#header?.entries ?? 0
-    const keys = entries > expected ? Math.min(MOST_EXPECTED, Math.ceil(entries * HEADROOM)) : expected
-    return shapeFor(keys, errorRate)
-  }
-
-  async #keepRenewing(epoch: Epoch, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      try {
-        await pause(this.#clock, BUILD_LEASE_MS / 3, signal)
-      } catch {
-        return
-      }
-      await this.#shared.renew(epoch).catch(() => {})
-    }
-  }
-
-  /** Asks the shared bits. Where they do not know, or nobody answers, everything may exist. */
-  async #ask(keys: readonly string[]): Promise<readonly boolean[]> {
-    try {
-      for (let tries = 0; tries < 2 && !this.#state.open; tries++) {
-        const epoch = this.#header?.epoch
-        if (epoch === undefined) break
-        const maybe = await this.#check(keys, epoch)
-        if (maybe !== undefined) return maybe
-        await this.#beat()
-      }
-    } catch {
-      this.#unanswered += keys.length
-    }
-    return keys.map(() => true)
-  }
-
-  async #check(keys: readonly string[], epoch: Epoch): Promise<readonly boolean[] | undefined> {
-    const sentAt = this.#clock.now()
-    // A copy that hears nothing would only hold up others' adds.
-    const isFed = sentAt < (this.#around.shard?.trust.until ?? 0)
-    const joins = this.#copy?.epoch.id === epoch.id && isFed ? this.#copy : undefined
-    const checked = await this.#shared.check(keys, epoch, joins?.heard, TRUST_IN_REDIS_MS)
-    if (checked === undefined) return undefined
-    if (checked.granted) joins?.grant(sentAt, TRUST_MS, checked.sequence)
-    for (const maybe of checked.maybe) if (!maybe) this.#deniedShared++
-    return checked.maybe
-  }
-
-  #askForTrust(): void {
-    const epoch = this.#header?.epoch
-    if (this.#askingForTrust || epoch === undefined) return
-    this.#askingForTrust = true
-    this.#check([], epoch)
-      .catch(() => {})
-      .finally(() => {
-        this.#askingForTrust = false
-      })
-  }
-
-  /** Tells Redis what the copy has heard of, so that adds need not wait for it: the latest, one telling at a time. */
-  async #acknowledge(): Promise<void> {
-    if (this.#acknowledging) return
-    this.#acknowledging = true
-    for (let told = 0; this.#copy !== undefined && told < this.#copy.heard; ) {
-      told = this.#copy.heard
-      await this.#shared.hear(told).catch(() => {})
-    }
-    this.#acknowledging = false
+    const { expected } = this.#options
+    const entries = await buildEpoch(this.#shared, this.#options, this.#around, this.#header, signal)
+    if (entries === undefined) return
+    this.#builds++
+    if (entries <= expected) return
+    this.#warn('guard.oversized', `holds ${entries} keys and was sized for ${expected}: raise "expected"`, {
+      entries,
+      expected,
+    })
   }
 
   /** Resolves when every instance lets the key through, and none knows it to be absent; rejects if Redis does not say so. */
@@ -495,7 +346,7 @@ class BloomGuard implements BoundGuard {
       return
     }
     if (recorded.distrustMs > 0) await pause(this.#clock, recorded.distrustMs, signal)
-    if (recorded.copies > 0) await this.#heardElsewhere.of(recorded.sequence)
+    if (recorded.copies > 0) await this.#heardElsewhere.of(recorded.add)
   }
 
   get #isNoted(): boolean {
@@ -507,23 +358,12 @@ class BloomGuard implements BoundGuard {
     return lapses === undefined ? undefined : lapses + TRUST_IN_REDIS_MS
   }
 
-  async #lookUp(key: string, load: () => Promise<unknown>): Promise<void> {
-    this.#audit.done++
+  #witness(key: string): () => Promise<boolean> {
     const epoch = this.#header?.epoch
-    try {
-      if (epoch === undefined || (await load()) === null) return
-      // A row that came in between was added first, so that the bits have it now; a doubt says nothing.
-      const checked = await this.#shared.check([key], epoch, undefined, 0)
-      if (checked === undefined || checked.maybe[0]) return
-    } catch {
-      return
+    return async () => {
+      const checked = epoch && (await this.#shared.check([key], epoch, undefined, 0))
+      return checked?.maybe[0] === false
     }
-    this.#falseNegatives++
-    this.#warn(
-      'guard.false-negative',
-      'denied a row that exists: rows are inserted past it; letting every read through until it is built anew',
-    )
-    await this.#doubt().catch(() => {})
   }
 
   /** Lets every read through, everywhere, until the filter has been built anew. */
@@ -536,10 +376,5 @@ class BloomGuard implements BoundGuard {
 
   #opened(why: string): void {
     if (this.#state.doubt()) this.#warn('guard.suspect', `is in doubt: ${why}; letting every read through`, { why })
-  }
-
-  #warn(event: string, what: string, fields: object = {}): void {
-    const { space } = this.#around
-    this.#logger?.warn({ event, space, ...fields }, `guard of "${space}" ${what}`)
   }
 }

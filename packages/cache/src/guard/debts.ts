@@ -3,25 +3,23 @@
  * that it is there, so that soon every guard lets every read through; see presence.ts.
  */
 
-import { BreakwaterError, type Clock, pause } from '@breakwater/kernel'
+import { type Clock, Deadline, pause } from '@breakwater/kernel'
+import { Outbox } from '../redis/outbox.js'
+import { addUnacknowledged } from './guard-errors.js'
 
-/** More are not kept: then the filter has to be built anew. */
+/** With more, the filter has to be built anew: the table has what can't be kept. */
 const MOST_KEYS = 100_000
-const AT_ONCE = 100
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 500
 
-interface Waiting {
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
+const OPENED = Symbol('opened')
 
 export interface Creditor {
   /** Tells Redis of a key; rejects if it does not acknowledge it. */
   record(key: string): Promise<void>
   /** Ms until every guard lets every read through for certain; `undefined` if that will not come. */
   opensInMs(): number | undefined
-  /** All is told but keys that could not be kept. */
+  /** Keys could not be kept. Rejects if Redis can't be told of that either. */
   lost(): Promise<void>
 }
 
@@ -30,94 +28,61 @@ export class Debts {
   readonly #creditor: Creditor
   readonly #clock: Clock
   readonly #signal: AbortSignal
-  /** With those who wait for the key's add. */
-  readonly #keys = new Map<string, Waiting[]>()
-  #lost = false
-  #paying = false
+  readonly #owed: Outbox
+  /** Resolves when nothing is owed. */
+  #paying: Promise<void> | undefined
 
-  constructor(space: string, creditor: Creditor, clock: Clock, signal: AbortSignal) {
+  /** @param most keys that are kept. */
+  constructor(space: string, creditor: Creditor, clock: Clock, signal: AbortSignal, most = MOST_KEYS) {
     this.#space = space
+    this.#owed = new Outbox(most)
     this.#creditor = creditor
     this.#clock = clock
     this.#signal = signal
   }
 
   get size(): number {
-    return this.#keys.size
+    return this.#owed.size
   }
 
   get none(): boolean {
-    return this.#keys.size === 0 && !this.#lost
+    return this.#owed.isEmpty
   }
 
   /** Takes a key over. Settles as an add does that was not acknowledged. */
   async take(key: string): Promise<void> {
     this.#signal.throwIfAborted()
-    const opensInMs = this.#creditor.opensInMs()
-    const isOpen = opensInMs !== undefined && opensInMs <= 0
-    const waiting = this.#keys.get(key) ?? []
-    if (isOpen && this.#keys.size >= MOST_KEYS) this.#lost = true
-    else this.#keys.set(key, waiting)
-    if (!this.#paying) void this.#pay()
-    if (isOpen) return
-    if (opensInMs === undefined) throw this.#unacknowledged()
-    await new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }))
+    const { record, lost } = this.#creditor
+    this.#owed.keep(
+      this.#space,
+      key,
+      () => record(key),
+      () => lost(),
+    )
+    this.#paying ??= this.#pay()
+    for (;;) {
+      const opensInMs = this.#creditor.opensInMs()
+      if (opensInMs === undefined) throw addUnacknowledged(this.#space)
+      if (opensInMs <= 0) return
+      try {
+        return await new Deadline(this.#clock, opensInMs).race(this.#paying, () => OPENED, this.#signal)
+      } catch (reason) {
+        if (reason !== OPENED) throw reason
+      }
+    }
   }
 
   async #pay(): Promise<void> {
-    this.#paying = true
     let retryMs = FIRST_RETRY_MS
     while (!this.none && !this.#signal.aborted) {
       try {
-        await this.#tellAll()
+        await this.#owed.flush()
       } catch {
-        this.#release()
-        const opensInMs = this.#creditor.opensInMs() ?? 0
-        await pause(this.#clock, opensInMs > 0 ? Math.min(retryMs, opensInMs + 1) : retryMs, this.#signal).catch(
-          () => {},
-        )
+        await pause(this.#clock, retryMs, this.#signal).catch(() => {})
         retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
       }
     }
-    this.#paying = false
-    const error = new BreakwaterError(
-      'rejected',
-      'GUARD_DISPOSED',
-      `the guard of "${this.#space}" has been disposed of`,
-    )
-    for (const waiting of this.#keys.values()) for (const { reject } of waiting.splice(0)) reject(error)
-  }
-
-  async #tellAll(): Promise<void> {
-    const keys = [...this.#keys.keys()].slice(0, AT_ONCE)
-    if (keys.length === 0) {
-      await this.#creditor.lost()
-      this.#lost = false
-    }
-    const told = await Promise.allSettled(
-      keys.map(async key => {
-        await this.#creditor.record(key)
-        const waiting = this.#keys.get(key) ?? []
-        this.#keys.delete(key)
-        for (const { resolve } of waiting) resolve()
-      }),
-    )
-    for (const each of told) if (each.status === 'rejected') throw each.reason
-  }
-
-  /** Lets those go who need not wait any more. */
-  #release(): void {
-    const opensInMs = this.#creditor.opensInMs()
-    if (opensInMs === undefined || opensInMs > 0) return
-    for (const waiting of this.#keys.values()) for (const { resolve } of waiting.splice(0)) resolve()
-  }
-
-  #unacknowledged(): BreakwaterError {
-    return new BreakwaterError(
-      'rejected',
-      'GUARD_ADD_UNACKNOWLEDGED',
-      `guard of "${this.#space}": Redis, which was never reached, has not acknowledged an add; it goes on trying, but instances that do reach it may deny the row until then`,
-      { retryable: true },
-    )
+    // One tick: no await between seeing that nothing is owed and saying so.
+    this.#paying = undefined
   }
 }

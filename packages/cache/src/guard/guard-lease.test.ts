@@ -1,10 +1,18 @@
 /** A copy that answers by itself, and adds that wait for it. */
 
-import { eventually, startProxy } from '@breakwater/testkit'
+import { eventually, FakeClock, startProxy } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 import { instancesOn } from '../instances.fixture.js'
-import { guarded, ready, Table, upTo } from './guarded.fixture.js'
+import { type Guarded, guarded, keysOf, ready, Table, upTo } from './guarded.fixture.js'
+
+/** Resolves when the copy answers by itself. */
+async function believed({ space }: Guarded, id: string): Promise<void> {
+  await eventually(async () => {
+    await space.guard?.mayContain(id)
+    expect(space.guard?.mayContain(id)).toBe(false)
+  })
+}
 
 describe('a copy', () => {
   it('answers by itself once Redis has agreed, and asks again now and then', async () => {
@@ -41,15 +49,48 @@ describe('a copy', () => {
     const a = await ready(near, table)
     const b = guarded(far.make({ redisTimeout: '1s' }), table)
     await b.cache.initGuards()
-    await eventually(async () => {
-      await b.space.guard?.mayContain('777')
-      expect(b.space.guard?.mayContain('777')).toBe(false)
-    })
+    await believed(b, '777')
     proxy.halfOpen()
     // What it does not hear of, it denies at first: the add must wait for its time to end.
     expect(b.space.guard?.mayContain('777')).toBe(false)
     await a.space.guard?.add(777)
     expect(await b.space.guard?.mayContain('777')).toBe(true)
     await proxy.heal()
+  })
+
+  it('is waited for by an add, also when what Redis knew of it is lost meanwhile', async () => {
+    await using proxy = await startProxy(testRedis())
+    await using near = instancesOn(testRedis().url)
+    await using far = instancesOn(proxy.url(testRedis().url), near.namespace)
+    const table = new Table(upTo(100))
+    const a = await ready(near, table)
+    const b = guarded(far.make({ redisTimeout: '1s' }), table)
+    await b.cache.initGuards()
+    await believed(b, '777')
+    proxy.halfOpen()
+    const [header = ''] = await keysOf(near, 'header')
+    const added = a.space.guard?.add(777).then(() => b.space.guard?.mayContain('777'))
+    await eventually(async () => expect((await near.redis.hkeys(header)).join()).toContain('w:'))
+    await near.redis.del(header)
+    expect(await added).not.toBe(false)
+    expect(await b.space.guard?.mayContain('777')).toBe(true)
+    await proxy.heal()
+  })
+
+  it('wakes those who wait for it when it has heard', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const b = await ready(instances, table)
+    // By then nobody may be believed from before.
+    await b.space.guard?.add(9_999)
+    // Its time stands still: whatever it does is done at once, or because it is woken.
+    const a = guarded(instances.make({ clock: new FakeClock() }), table)
+    await a.cache.init()
+    await a.cache.initGuards()
+    for (let id = 10_000; id < 10_020; id++) {
+      await believed(b, '5000')
+      await a.space.guard?.add(id)
+      expect(b.space.guard?.mayContain(String(id))).toBe(true)
+    }
   })
 })

@@ -13,9 +13,11 @@
  *   m:<i>       until when instance i is known to be there, and nextLapse: the earliest of them
  *   t:<i>       until when instance i answers by its own copy; h:<i> what it has heard of; g:<i> what it must have heard
  *               of to go on
+ *   w:<i>       the channel of instance i, which waits until copies have heard of an add
  *   distrust    until when copies of an earlier history may still be believed somewhere
  */
 
+import { GUARD_WAKE } from '../keys.js'
 import { APPEND_TO } from '../redis/lua.js'
 import { Script } from '../redis/script.js'
 import { CHUNK_BITS } from './filter.js'
@@ -58,7 +60,7 @@ for field, value in pairs(header) do
     earliest = math.min(earliest, tonumber(value))
   elseif kind == 't:' and tonumber(value) < now - 60000 then
     local instance = string.sub(field, 3)
-    redis.call('HDEL', KEYS[1], field, 'h:' .. instance, 'g:' .. instance)
+    redis.call('HDEL', KEYS[1], field, 'h:' .. instance, 'g:' .. instance, 'w:' .. instance)
   end
 end
 local lapsed = -1
@@ -116,10 +118,10 @@ return {granted, header[6], table.concat(answers)}`,
 
 /**
  * Records a key, and tells every copy of it. KEYS header, log, log's sequence, chunks of the epoch, chunks of the next; ARGV
- * instance, space, key, epoch, next, number of the epoch's chunks, of the next one's, hashes of the epoch, of the next,
- * then the length of each chunk, then the positions. Replies {'recorded', sequence, copies that have to hear of it, ms for which
- * copies of an earlier history may be believed} | {'moved'}: the header names others | {'none'}: there is nothing to record it
- * in, and whoever begins to build waits for the transaction that asked.
+ * instance, its wake channel, space, key, epoch, next, number of the epoch's chunks, of the next one's, hashes of the epoch,
+ * of the next, then the length of each chunk, then the positions. Replies {'recorded', sequence, copies that have to hear of
+ * it, ms for which copies of an earlier history may be believed, history} | {'moved'}: the header names others | {'none'}:
+ * there is nothing to record it in, and whoever begins to build waits for the transaction that asked.
  */
 export const add: Script = new Script(
   'add',
@@ -132,10 +134,10 @@ if not ours then
   end
   return {'none'}
 end
-if header.epoch ~= ARGV[4] or (header.next or '') ~= ARGV[5] then return {'moved'} end
-local chunks = {tonumber(ARGV[6]), tonumber(ARGV[7])}
-local hashes = {tonumber(ARGV[8]), tonumber(ARGV[9])}
-local key, length, position = 4, 10, 10 + chunks[1] + chunks[2]
+if header.epoch ~= ARGV[5] or (header.next or '') ~= ARGV[6] then return {'moved'} end
+local chunks = {tonumber(ARGV[7]), tonumber(ARGV[8])}
+local hashes = {tonumber(ARGV[9]), tonumber(ARGV[10])}
+local key, length, position = 4, 11, 11 + chunks[1] + chunks[2]
 local function record(which)
   local whole = true
   for i = 0, chunks[which] - 1 do
@@ -159,35 +161,60 @@ if not whole then redis.call('HDEL', KEYS[1], 'next') else redis.call('HINCRBY',
 redis.call('HINCRBY', KEYS[1], 'sequence', 1)
 local sequence = redis.call('HGET', KEYS[1], 'sequence')
 ${APPEND_TO}
-appendTo(KEYS[2], KEYS[3], 'guard?', ARGV[2] .. ':' .. sequence .. ':' .. ARGV[3])
+appendTo(KEYS[2], KEYS[3], 'guard?', ARGV[3] .. ':' .. sequence .. ':' .. ARGV[4])
 local copies = 0
 for field, value in pairs(header) do
   if string.sub(field, 1, 2) == 't:' and string.sub(field, 3) ~= ARGV[1] and tonumber(value) > now then copies = copies + 1 end
 end
-return {'recorded', sequence, copies, (header.distrust or now) - now}`,
+if copies > 0 then redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], ARGV[2]) end
+return {'recorded', sequence, copies, (header.distrust or now) - now, server}`,
 )
 
-/** KEYS header; ARGV instance. Replies the least that any other copy that is believed has heard of, or '' if there is none. */
-export const leastHeard: Script = new Script(
-  'leastHeard',
-  `${HEADER}
-if not ours then return '' end
-local least
+/** `heard`: for each copy that is believed what it has heard of. Copies of an earlier history nobody knows: `unknown`. */
+const HEARD = `
+local unknown = not ours or tonumber(header.distrust or now) > now
+local heard = {}
 for field, value in pairs(header) do
   local instance = string.sub(field, 3)
-  if string.sub(field, 1, 2) == 't:' and instance ~= ARGV[1] and tonumber(value) > now then
-    local heard = header['h:' .. instance]
-    if not least or tonumber(heard) < tonumber(least) then least = heard end
-  end
+  if string.sub(field, 1, 2) == 't:' and tonumber(value) > now then heard[instance] = tonumber(header['h:' .. instance]) end
 end
-return least or ''`,
+local function leastBeside(own)
+  local least
+  for instance, sequence in pairs(heard) do
+    if instance ~= own and (not least or sequence < least) then least = sequence end
+  end
+  return string.format('%.0f', least or header.sequence)
+end`
+
+/**
+ * KEYS header; ARGV instance. Replies {history, up to which of its adds every other copy that is believed has heard}, or {}
+ * where that is not known.
+ */
+export const leastHeard: Script = new Script(
+  'leastHeard',
+  `${HEADER}${HEARD}
+if unknown then return {} end
+return {server, leastBeside(ARGV[1])}`,
 )
 
-/** KEYS header; ARGV instance, sequence. Says what a copy that is believed has heard of. */
+/**
+ * KEYS header; ARGV instance, sequence, space. Says what a copy that is believed has heard of, and tells those who wait for
+ * it, until there is nothing left to wait for.
+ */
 export const hear: Script = new Script(
   'hear',
-  `
-if redis.call('HEXISTS', KEYS[1], 't:' .. ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'h:' .. ARGV[1], ARGV[2]) end
+  `${HEADER}
+if not header['t:' .. ARGV[1]] then return 0 end
+redis.call('HSET', KEYS[1], 'h:' .. ARGV[1], ARGV[2])
+header['h:' .. ARGV[1]] = ARGV[2]${HEARD}
+if unknown then return 0 end
+for field, channel in pairs(header) do
+  if string.sub(field, 1, 2) == 'w:' then
+    local least = leastBeside(string.sub(field, 3))
+    redis.call('PUBLISH', channel, ARGV[3] .. ":${GUARD_WAKE}" .. server .. ':' .. least)
+    if tonumber(least) >= tonumber(header.sequence) then redis.call('HDEL', KEYS[1], field) end
+  end
+end
 return 1`,
 )
 
@@ -195,7 +222,7 @@ return 1`,
 export const leave: Script = new Script(
   'leave',
   `
-redis.call('HDEL', KEYS[1], 'm:' .. ARGV[1], 't:' .. ARGV[1], 'h:' .. ARGV[1], 'g:' .. ARGV[1])
+redis.call('HDEL', KEYS[1], 'm:' .. ARGV[1], 't:' .. ARGV[1], 'h:' .. ARGV[1], 'g:' .. ARGV[1], 'w:' .. ARGV[1])
 return 1`,
 )
 

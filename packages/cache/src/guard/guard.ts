@@ -14,6 +14,8 @@ export interface GuardSurroundings {
   readonly clock: Clock
   readonly logger: Logger | undefined
   readonly settled: Settled | undefined
+  /** On which this instance is woken. */
+  readonly wakeChannel: string
   /** Removes what the cache knows of a key, everywhere, and keeps what is being loaded from being kept; as `delete` does. */
   forget(key: string): Promise<void>
 }
@@ -77,6 +79,8 @@ export interface BoundGuard {
   hear(sequence: number, key: string): void
   /** The log may have left out adds. */
   missed(): void
+  /** Tells, as it was published, of which adds every other copy has heard that is believed. */
+  heardElsewhere(message: string): void
   /** Fills or fetches the filter; until then everything may exist. */
   init(signal: AbortSignal): Promise<void>
   dispose(): Promise<void>

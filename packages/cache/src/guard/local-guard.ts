@@ -1,19 +1,20 @@
 /** The guard of a cache without Redis: one process, one filter, which is the truth itself. The same states and the same audit. */
 
-import { BreakwaterError, pause } from '@breakwater/kernel'
+import { pause } from '@breakwater/kernel'
 import { type CacheKey, encodeKey } from '../keys.js'
 import { Audit } from './audit.js'
-import { errorRateOf, Filter, type FilterShape, shapeFor } from './filter.js'
+import { errorRateOf, Filter } from './filter.js'
 import type { BoundGuard, GuardStats, GuardSurroundings } from './guard.js'
-import { MOST_EXPECTED, type ResolvedGuardOptions } from './guard-options.js'
+import { disposed } from './guard-errors.js'
+import type { ResolvedGuardOptions } from './guard-options.js'
 import { GuardState } from './guard-state.js'
 import { isAbove } from './high-water.js'
+import { PacedWork } from './paced-work.js'
 import { fillFromTable } from './scan.js'
+import { isWorn, shapeToBuild } from './sizing.js'
+import { warner } from './warn.js'
 
 const LOOK_MS = 1_000
-const FIRST_RETRY_MS = 500
-const LAST_RETRY_MS = 30_000
-const HEADROOM = 1.5
 
 interface Built {
   readonly filter: Filter
@@ -27,22 +28,23 @@ export class LocalGuard implements BoundGuard {
   readonly #around: GuardSurroundings
   readonly #state: GuardState
   readonly #audit: Audit
+  readonly #work: PacedWork
   readonly #disposed = new AbortController()
   #built: Built | undefined
   /** The filter being filled: every add goes to both. */
   #filling: Filter | undefined
-  #building: Promise<void> | undefined
-  #buildController = new AbortController()
   #started = false
   #denied = 0
   #builds = 0
-  #falseNegatives = 0
 
   constructor(options: ResolvedGuardOptions, around: GuardSurroundings) {
+    const { clock } = around
+    const warn = warner(around)
     this.#options = options
     this.#around = around
-    this.#state = new GuardState(around.clock)
-    this.#audit = new Audit(around.clock)
+    this.#state = new GuardState(clock)
+    this.#work = new PacedWork(clock, warn)
+    this.#audit = new Audit(clock, warn, { witness: key => this.#witness(key), refuted: () => this.#doubt() })
   }
 
   get state(): BoundGuard['state'] {
@@ -64,7 +66,7 @@ export class LocalGuard implements BoundGuard {
       builds: this.#builds,
       unacknowledged: 0,
       audits: this.#audit.done,
-      falseNegatives: this.#falseNegatives,
+      falseNegatives: this.#audit.falseNegatives,
     }
   }
 
@@ -99,15 +101,17 @@ export class LocalGuard implements BoundGuard {
   }
 
   denied(key: string, load: () => Promise<unknown>): Promise<void> | undefined {
-    return this.#audit.takes() ? this.#lookUp(key, load) : undefined
+    return this.#audit.denied(key, load)
   }
 
   hear(): void {}
 
   missed(): void {}
 
+  heardElsewhere(): void {}
+
   async init(signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => this.#buildController.abort(signal.reason)
+    const onAbort = (): void => this.#work.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       signal.throwIfAborted()
@@ -119,15 +123,11 @@ export class LocalGuard implements BoundGuard {
   }
 
   async dispose(): Promise<void> {
-    const error = new BreakwaterError(
-      'rejected',
-      'GUARD_DISPOSED',
-      `the guard of "${this.#around.space}" has been disposed of`,
-    )
+    const error = disposed(this.#around.space)
     this.#disposed.abort(error)
-    this.#buildController.abort(error)
+    this.#work.dispose(error)
     this.#state.doubt()
-    await this.#building?.catch(() => {})
+    await this.#work.current?.catch(() => {})
   }
 
   /** Begins to see to it that the filter is there and fresh. */
@@ -139,81 +139,46 @@ export class LocalGuard implements BoundGuard {
 
   async #live(): Promise<void> {
     const { signal } = this.#disposed
-    let retryMs = FIRST_RETRY_MS
     while (!signal.aborted) {
-      let waitMs = LOOK_MS
-      try {
-        if (this.#isDue()) await this.#build()
-        retryMs = FIRST_RETRY_MS
-      } catch (error) {
-        if (signal.aborted) return
-        this.#warn('guard.failed', `could not be filled; next try in ${retryMs} ms`, { err: error })
-        waitMs = retryMs
-        retryMs = Math.min(LAST_RETRY_MS, retryMs * 2)
-      }
-      await pause(this.#around.clock, waitMs, signal).catch(() => {})
+      if (this.#isDue() && this.#work.mayBegin) await this.#build().catch(() => {})
+      await pause(this.#around.clock, LOOK_MS, signal).catch(() => {})
     }
   }
 
   #isDue(): boolean {
     const built = this.#built
     if (built === undefined || this.#state.value !== 'ready') return true
-    const { rebuildEveryMs, errorRate } = this.#options
-    const isOld = this.#around.clock.now() - built.at > rebuildEveryMs
-    return isOld || errorRateOf(built.filter.shape, built.entries) > 2 * errorRate
+    const isOld = this.#around.clock.now() - built.at > this.#options.rebuildEveryMs
+    return isOld || isWorn(this.#options, built.filter.shape, built.entries)
   }
 
   #build(): Promise<void> {
-    this.#building ??= this.#fill().finally(() => {
-      this.#building = undefined
+    return this.#work.run(async signal => {
+      const { space, settled, clock } = this.#around
+      const filter = new Filter(shapeToBuild(this.#options, this.#built?.entries ?? 0))
+      this.#filling = filter
+      try {
+        const { entries, highWater } = await fillFromTable(
+          filter,
+          { space, settled, clock, options: this.#options },
+          signal,
+        )
+        this.#built = { filter, highWater, entries, at: clock.now() }
+        this.#builds++
+        this.#state.ready()
+      } finally {
+        this.#filling = undefined
+      }
     })
-    return this.#building
   }
 
-  async #fill(): Promise<void> {
-    this.#disposed.signal.throwIfAborted()
-    if (this.#buildController.signal.aborted) this.#buildController = new AbortController()
-    const { space, settled, clock } = this.#around
-    const filter = new Filter(this.#nextShape())
-    this.#filling = filter
-    try {
-      const parts = { space, settled, clock, options: this.#options }
-      const { entries, highWater } = await fillFromTable(filter, parts, this.#buildController.signal)
-      this.#built = { filter, highWater, entries, at: clock.now() }
-      this.#builds++
-      this.#state.ready()
-    } finally {
-      this.#filling = undefined
-    }
+  #witness(key: string): () => boolean {
+    const built = this.#built
+    return () => built !== undefined && built === this.#built && !built.filter.has(key)
   }
 
-  #nextShape(): FilterShape {
-    const { expected, errorRate } = this.#options
-    const entries = this.#built?.entries ?? 0
-    const keys = entries > expected ? Math.min(MOST_EXPECTED, Math.ceil(entries * HEADROOM)) : expected
-    return shapeFor(keys, errorRate)
-  }
-
-  async #lookUp(key: string, load: () => Promise<unknown>): Promise<void> {
-    this.#audit.done++
-    const before = this.#built
-    const found = await load().then(
-      value => value !== null,
-      () => false,
-    )
-    // A row that came in between was added first.
-    if (!found || before !== this.#built || before?.filter.has(key)) return
-    this.#falseNegatives++
+  #doubt(): void {
     this.#state.doubt()
-    this.#warn(
-      'guard.false-negative',
-      'denied a row that exists: rows are inserted past it; letting every read through until it is built anew',
-    )
     this.#build().catch(() => {})
-  }
-
-  #warn(event: string, what: string, fields: object = {}): void {
-    const { space, logger } = this.#around
-    logger?.warn({ event, space, ...fields }, `guard of "${space}" ${what}`)
   }
 }

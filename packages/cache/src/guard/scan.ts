@@ -1,9 +1,10 @@
 /** Fills a filter with every key of the table, a turn of the event loop at a time. */
 
-import { BreakwaterError, type Clock, Deadline } from '@breakwater/kernel'
+import { type Clock, Deadline } from '@breakwater/kernel'
 import { encodeKey } from '../keys.js'
 import type { Filter } from './filter.js'
 import type { Settled } from './guard.js'
+import { buildTimeout } from './guard-errors.js'
 import type { ResolvedGuardOptions } from './guard-options.js'
 
 /** The event loop gets a turn when a piece of the scan has taken this long, looked at after every so many keys. */
@@ -70,12 +71,7 @@ async function within<T>(
     return await deadline.race(
       work,
       () => {
-        const error = new BreakwaterError(
-          'timeout',
-          'GUARD_BUILD_TIMEOUT',
-          `guard of "${space}": waited for ${what} for ${Math.round(deadline.elapsedMs)} ms in vain`,
-          { elapsedMs: deadline.elapsedMs },
-        )
+        const error = buildTimeout(space, what, deadline.elapsedMs)
         controller.abort(error)
         return error
       },

@@ -58,8 +58,21 @@ export interface Checked {
   readonly sequence: number
 }
 
+/** An add as its history counts it. */
+export interface AddId {
+  readonly history: string
+  readonly sequence: number
+}
+
 export type Recorded =
-  | { readonly as: 'recorded'; readonly sequence: number; readonly copies: number; readonly distrustMs: number }
+  | {
+      readonly as: 'recorded'
+      readonly add: AddId
+      /** That are believed, and have to hear of it. */
+      readonly copies: number
+      /** For how long copies of an earlier history may be believed. */
+      readonly distrustMs: number
+    }
   /** There is no header: nothing answers, and whoever builds waits for the transaction that adds. */
   | { readonly as: 'none' }
 
@@ -70,14 +83,17 @@ export class SharedBits {
   readonly #layout: KeyLayout
   readonly #space: string
   readonly #instance: string
+  readonly #wakeChannel: string
   readonly #header: string
   readonly #build: string
 
-  constructor(shard: Shard, space: string, instance: string) {
+  /** @param wakeChannel where this instance is told that copies have heard of adds. */
+  constructor(shard: Shard, space: string, instance: string, wakeChannel: string) {
     this.#redis = shard.redis
     this.#layout = shard.layout
     this.#space = space
     this.#instance = instance
+    this.#wakeChannel = wakeChannel
     this.#header = shard.layout.guard(space, 'header')
     this.#build = shard.layout.guard(space, 'build')
   }
@@ -86,6 +102,11 @@ export class SharedBits {
   async beat(stay: boolean, until: number | undefined, stayMs: number): Promise<Header> {
     const args = [this.#instance, stay ? 1 : 0, until ?? '', stayMs]
     return readHeader((await this.#redis.run(scripts.beat, [this.#header, this.#build], args)) as RawHeader)
+  }
+
+  /** Reads the header. */
+  look(): Promise<Header> {
+    return this.beat(false, undefined, 0)
   }
 
   /**
@@ -118,27 +139,28 @@ export class SharedBits {
         scripts.add,
         [this.#header, log, state, ...epoch.chunks, ...next.chunks],
         [
-          ...[this.#instance, this.#space, key, header?.epoch?.id ?? '', header?.next?.id ?? ''],
+          ...[this.#instance, this.#wakeChannel, this.#space, key, header?.epoch?.id ?? '', header?.next?.id ?? ''],
           ...[epoch.chunks.length, next.chunks.length, epoch.positions.length, next.positions.length],
           ...[...epoch.lengths, ...next.lengths, ...epoch.positions, ...next.positions],
         ],
-      )) as [Recorded['as'] | 'moved', string, number, number]
-      if (reply[0] === 'recorded')
-        return { as: 'recorded', sequence: Number(reply[1]), copies: reply[2], distrustMs: reply[3] }
-      if (reply[0] === 'none') return { as: 'none' }
-      header = await this.beat(false, undefined, 0)
+      )) as [Recorded['as'] | 'moved', string, number, number, string]
+      const [as, sequence, copies, distrustMs, history] = reply
+      if (as === 'recorded') return { as, add: { history, sequence: Number(sequence) }, copies, distrustMs }
+      if (as === 'none') return { as }
+      header = await this.look()
     }
   }
 
-  /** Returns the least that any other copy has heard of that is believed; Infinity if there is none. */
-  async leastHeard(): Promise<number> {
+  /** Returns the last add of which every other copy has heard that is believed; `undefined` if nobody knows. */
+  async leastHeard(): Promise<AddId | undefined> {
     const reply = await this.#redis.run(scripts.leastHeard, [this.#header], [this.#instance])
-    return reply === '' ? Number.POSITIVE_INFINITY : Number(reply)
+    const [history, least] = reply as string[]
+    return history === undefined ? undefined : { history, sequence: Number(least) }
   }
 
-  /** Says what this instance's copy has heard of. */
+  /** Says what this instance's copy has heard of, for those who wait for it. */
   async hear(sequence: number): Promise<void> {
-    await this.#redis.run(scripts.hear, [this.#header], [this.#instance, sequence])
+    await this.#redis.run(scripts.hear, [this.#header], [this.#instance, sequence, this.#space])
   }
 
   /** This instance goes, and has nothing left to tell. */
