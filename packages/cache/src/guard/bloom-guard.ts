@@ -268,7 +268,7 @@ class BloomGuard implements BoundGuard {
     const { signal } = this.#disposed
     while (!signal.aborted) {
       await this.#beat().catch(() => {})
-      const ms = this.#state.value === 'ready' && this.#isNoted ? BEAT_MS : EAGER_BEAT_MS
+      const ms = this.#state.value === 'ready' && this.#presence.isNoted ? BEAT_MS : EAGER_BEAT_MS
       await pause(this.#clock, ms, signal).catch(() => {})
     }
   }
@@ -347,10 +347,6 @@ class BloomGuard implements BoundGuard {
     }
     if (recorded.distrustMs > 0) await pause(this.#clock, recorded.distrustMs, signal)
     if (recorded.copies > 0) await this.#heardElsewhere.of(recorded.add)
-  }
-
-  get #isNoted(): boolean {
-    return this.#presence.lapsesInMs(this.#clock.now()) !== undefined
   }
 
   #opensInMs(): number | undefined {

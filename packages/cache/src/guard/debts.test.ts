@@ -77,15 +77,26 @@ describe('an add that is owed', () => {
     expect(await stateOf(taken)).toBe('resolved')
   })
 
-  it('is refused when nobody would know that it is owed, from the beginning or from then on', async () => {
-    const { clock, creditor, debts } = setUp()
-    const taken = debts.take('a')
-    taken.catch(() => {})
+  it('is refused at once when Redis never was reached, and nobody would know that it is owed', async () => {
+    const { creditor, debts } = setUp()
     creditor.opensAt = undefined
-    expect(await stateOf(debts.take('b'))).toBe('GUARD_ADD_UNACKNOWLEDGED')
+    expect(await stateOf(debts.take('a'))).toBe('GUARD_ADD_UNACKNOWLEDGED')
+    expect(debts.size).toBe(1)
+  })
+
+  it('has some time when Redis has forgotten this instance', async () => {
+    const { clock, creditor, debts } = setUp()
+    const early = debts.take('a')
+    early.catch(() => {})
+    creditor.opensAt = Number.POSITIVE_INFINITY
     await clock.advance(3_000)
-    expect(await stateOf(taken)).toBe('GUARD_ADD_UNACKNOWLEDGED')
-    expect(debts.size).toBe(2)
+    const late = debts.take('b')
+    await clock.advance(1_000)
+    expect(await stateOf(early)).toBe('GUARD_ADD_UNACKNOWLEDGED')
+    expect(await stateOf(late)).toBe('pending')
+    creditor.answers = true
+    await clock.advance(500)
+    expect(await stateOf(late)).toBe('resolved')
   })
 
   it('is told again with others of its key', async () => {

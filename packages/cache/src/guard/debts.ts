@@ -11,13 +11,18 @@ import { addUnacknowledged } from './guard-errors.js'
 const MOST_KEYS = 100_000
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 500
+/** For how long a Redis that has forgotten this instance may take to hear of it. */
+const PATIENCE_MS = 4_000
 
-const OPENED = Symbol('opened')
+const WOKEN = Symbol('woken')
 
 export interface Creditor {
   /** Tells Redis of a key; rejects if it does not acknowledge it. */
   record(key: string): Promise<void>
-  /** Ms until every guard lets every read through for certain; `undefined` if that will not come. */
+  /**
+   * Ms until every guard lets every read through for certain. Infinity: Redis does not know of this instance any more.
+   * `undefined`: it never did.
+   */
   opensInMs(): number | undefined
   /** Keys could not be kept. Rejects if Redis can't be told of that either. */
   lost(): Promise<void>
@@ -60,14 +65,19 @@ export class Debts {
       () => lost(),
     )
     this.#paying ??= this.#pay()
+    const patience = new Deadline(this.#clock, PATIENCE_MS)
     for (;;) {
       const opensInMs = this.#creditor.opensInMs()
-      if (opensInMs === undefined) throw addUnacknowledged(this.#space)
+      if (opensInMs === undefined || (opensInMs === Number.POSITIVE_INFINITY && patience.expired)) {
+        throw addUnacknowledged(this.#space)
+      }
       if (opensInMs <= 0) return
+      // Looked at anew at the end of each wait: the instant may have moved.
+      const waitMs = opensInMs === Number.POSITIVE_INFINITY ? patience.remainingMs : opensInMs
       try {
-        return await new Deadline(this.#clock, opensInMs).race(this.#paying, () => OPENED, this.#signal)
+        return await new Deadline(this.#clock, waitMs).race(this.#paying, () => WOKEN, this.#signal)
       } catch (reason) {
-        if (reason !== OPENED) throw reason
+        if (reason !== WOKEN) throw reason
       }
     }
   }

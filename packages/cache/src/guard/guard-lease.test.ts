@@ -6,6 +6,25 @@ import { describe, expect, it } from 'vitest'
 import { instancesOn } from '../instances.fixture.js'
 import { type Guarded, guarded, keysOf, ready, Table, upTo } from './guarded.fixture.js'
 
+/** Two instances, the second on a connection that can be made half open. */
+async function nearAndFar() {
+  const proxy = await startProxy(testRedis())
+  const near = instancesOn(testRedis().url)
+  const far = instancesOn(proxy.url(testRedis().url), near.namespace)
+  const table = new Table(upTo(100))
+  const a = await ready(near, table)
+  const b = guarded(far.make({ redisTimeout: '1s' }), table)
+  await b.cache.initGuards()
+  return {
+    ...{ a, b, near, proxy },
+    async [Symbol.asyncDispose]() {
+      await proxy.heal()
+      await Promise.all([near, far].map(each => each[Symbol.asyncDispose]()))
+      await proxy.close()
+    },
+  }
+}
+
 /** Resolves when the copy answers by itself. */
 async function believed({ space }: Guarded, id: string): Promise<void> {
   await eventually(async () => {
@@ -42,30 +61,19 @@ describe('a copy', () => {
   })
 
   it('is believed no more when an add has resolved that it could not hear of', async () => {
-    await using proxy = await startProxy(testRedis())
-    await using near = instancesOn(testRedis().url)
-    await using far = instancesOn(proxy.url(testRedis().url), near.namespace)
-    const table = new Table(upTo(100))
-    const a = await ready(near, table)
-    const b = guarded(far.make({ redisTimeout: '1s' }), table)
-    await b.cache.initGuards()
+    await using pair = await nearAndFar()
+    const { a, b, proxy } = pair
     await believed(b, '777')
     proxy.halfOpen()
     // What it does not hear of, it denies at first: the add must wait for its time to end.
     expect(b.space.guard?.mayContain('777')).toBe(false)
     await a.space.guard?.add(777)
     expect(await b.space.guard?.mayContain('777')).toBe(true)
-    await proxy.heal()
   })
 
   it('is waited for by an add, also when what Redis knew of it is lost meanwhile', async () => {
-    await using proxy = await startProxy(testRedis())
-    await using near = instancesOn(testRedis().url)
-    await using far = instancesOn(proxy.url(testRedis().url), near.namespace)
-    const table = new Table(upTo(100))
-    const a = await ready(near, table)
-    const b = guarded(far.make({ redisTimeout: '1s' }), table)
-    await b.cache.initGuards()
+    await using pair = await nearAndFar()
+    const { a, b, near, proxy } = pair
     await believed(b, '777')
     proxy.halfOpen()
     const [header = ''] = await keysOf(near, 'header')
@@ -74,7 +82,6 @@ describe('a copy', () => {
     await near.redis.del(header)
     expect(await added).not.toBe(false)
     expect(await b.space.guard?.mayContain('777')).toBe(true)
-    await proxy.heal()
   })
 
   it('wakes those who wait for it when it has heard', async () => {

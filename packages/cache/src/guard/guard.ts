@@ -62,8 +62,9 @@ export interface BoundGuard {
    * Without an acknowledgement from Redis it resolves once every instance lets every read through, after 4 s at the latest,
    * and goes on trying.
    *
-   * @throws {BreakwaterError} `GUARD_ADD_UNACKNOWLEDGED` (kind rejected): this instance has never reached Redis, so nobody
-   *   would know that it owes a key: others that do reach it might deny the row.
+   * @throws {BreakwaterError} `GUARD_ADD_UNACKNOWLEDGED` (kind rejected): Redis does not know of this instance, since it never
+   *   was reached (then at once) or has lost its header, so nobody would know that it owes a key: others that do reach it
+   *   might deny the row.
    */
   add(id: CacheKey): Promise<void>
   /**

@@ -12,8 +12,7 @@
 export const STAY_MS = 3_000
 
 export class Presence {
-  /** Whether Redis has taken note; it forgets with its header. */
-  #isNoted = false
+  #noted = false
   #last: { readonly sentAt: number; readonly receivedAt: number; readonly serverNow: number } | undefined
   /** The latest instant of the server's time until which Redis may believe. */
   #until: number | undefined
@@ -29,12 +28,18 @@ export class Presence {
   /** @param noted whether Redis took note of this instance with this reply; `undefined` if it was not asked to. */
   replied(sentAt: number, receivedAt: number, serverNow: number, noted: boolean | undefined): void {
     this.#last = { sentAt, receivedAt, serverNow }
-    this.#isNoted = noted ?? this.#isNoted
+    this.#noted = noted ?? this.#noted
   }
 
-  /** Ms until Redis certainly believes no more; `undefined` if it does not know of this instance. */
+  /** Whether Redis has taken note of this instance; it forgets with its header. */
+  get isNoted(): boolean {
+    return this.#noted
+  }
+
+  /** Ms until Redis certainly believes no more: Infinity while it does not know of this instance, `undefined` if it never was reached. */
   lapsesInMs(now: number): number | undefined {
-    if (this.#last === undefined || this.#until === undefined || !this.#isNoted) return undefined
+    if (this.#last === undefined) return undefined
+    if (this.#until === undefined || !this.#noted) return Number.POSITIVE_INFINITY
     return this.#until - (this.#last.serverNow + (now - this.#last.receivedAt))
   }
 }
