@@ -38,7 +38,7 @@ export class Debts {
   #paying: Promise<void> | undefined
 
   /** @param most keys that are kept. */
-  constructor(space: string, creditor: Creditor, clock: Clock, signal: AbortSignal, most = MOST_KEYS) {
+  constructor(space: string, creditor: Creditor, clock: Clock, signal: AbortSignal, most: number = MOST_KEYS) {
     this.#space = space
     this.#owed = new Outbox(most)
     this.#creditor = creditor
