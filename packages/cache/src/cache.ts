@@ -11,10 +11,11 @@ import { MemoryTier } from './memory/memory-tier.js'
 import type { CacheOptions, CachePolicy, Loader, ReadOptions, SpaceOptions } from './options.js'
 import type { BreakerState } from './redis/breaker.js'
 import type { Acknowledgement } from './redis/client.js'
+
 import { connectToAny } from './redis/connections.js'
 import { ANCILLARY, InvalidationLog } from './redis/invalidation-log.js'
 import type { Script } from './redis/script.js'
-import { clear, deleteTag } from './redis/scripts.js'
+import { clear, deleteTag, fill, getOrLease, invalidate } from './redis/scripts.js'
 import { type Shard, Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { type ResolvedCacheOptions, resolveCacheOptions, resolveSpaceOptions } from './resolve-options.js'
@@ -64,7 +65,14 @@ export interface LifeOptions {
   readonly signal?: AbortSignal
   /** The instant by which it must be over, or how long it may take. Default for `drain` and `dispose`: 5 s. */
   readonly deadline?: Deadline | Duration
+  /** Calls `fn`, a part of the start, and settles as it does: for whoever draws or times it. Default: no more than that. */
+  readonly step?: <T>(name: string, fn: () => T) => Promise<Awaited<T>>
 }
+
+const JUST_CALL = async <T>(_: string, fn: () => T): Promise<Awaited<T>> => await fn()
+
+/** Sent in full at the start, so that the first that is needed is known to the server already. */
+const AT_START = [getOrLease, fill, invalidate]
 
 export class Cache implements Managed {
   readonly name: string = 'cache'
@@ -183,10 +191,15 @@ export class Cache implements Managed {
     const deadline = this.#deadline(options.deadline)
     if (this.#logs.length === 0) return
     this.#connect()
-    // Then the first read need not look at the server.
-    const looked = this.#around.shards?.all.map(({ redis }) => redis.catchUp().catch(() => {})) ?? []
+    const { step = JUST_CALL } = options
+    const clients = this.#around.shards?.all.map(({ redis }) => redis) ?? []
     await deadline.race(
-      Promise.all([...this.#logs.map(log => log.following()), ...looked]),
+      Promise.all([
+        step('invalidation log', () => Promise.all(this.#logs.map(log => log.following()))),
+        // Then the first read need not look at the server. What can't be done now is done by then.
+        step('server', () => Promise.all(clients.map(redis => redis.catchUp().catch(() => {})))),
+        step('scripts', () => Promise.all(clients.map(redis => redis.load(AT_START).catch(() => {})))),
+      ]),
       () =>
         new BreakwaterError(
           'timeout',
@@ -202,8 +215,9 @@ export class Cache implements Managed {
   async initGuards(options: LifeOptions = {}): Promise<void> {
     const signal = options.signal ?? new AbortController().signal
     this.#connect()
-    const guards = [...this.#spaces.values()].flatMap(space => space.guard ?? [])
-    const results = await Promise.allSettled(guards.map(guard => guard.init(signal)))
+    const { step = JUST_CALL } = options
+    const guards = [...this.#spaces].flatMap(([name, { guard }]) => (guard ? [{ name, guard }] : []))
+    const results = await Promise.allSettled(guards.map(({ name, guard }) => step(name, () => guard.init(signal))))
     const errors = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
     if (errors.length === 1) throw errors[0]
     if (errors.length > 1) throw new AggregateError(errors, `${errors.length} guards could not be filled`)

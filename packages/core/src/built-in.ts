@@ -71,7 +71,7 @@ export function builtInComponents(
     optional: true,
     // A million ids are read from a table in a few seconds.
     startTimeout: '60s',
-    start: ({ signal }) => cache.initGuards({ signal }),
+    start: ({ signal, step }) => cache.initGuards({ signal, step }),
     ...settings.guards,
   }
   return [postgres, ...(redisComponent ? [redisComponent] : []), cacheComponent, guards]

@@ -114,8 +114,18 @@ describe('data access', () => {
       drain: () => {},
       stop: () => data.cache.getOrLoad('k', () => 1, { ttl: '1s' }),
     })
+    const guard = bloomGuard({ expected: 10, scan: async function* () {} })
+    data.cache.space<number>('fish', { ttl: '1m', load: () => null, guard })
     await data.init()
     await data.dispose()
+    const within = (name: string): unknown =>
+      data
+        .timeline()
+        .steps.find(step => step.name === name)
+        ?.steps?.map(each => `${each.name} ${each.outcome}`)
+    expect(within('postgres')).toEqual(['connections ok', 'warm-up query ok'])
+    expect(within('cache')).toEqual(['invalidation log ok', 'server ok', 'scripts ok'])
+    expect(within('guards')).toEqual(['fish ok'])
     expect(outcomes(data)).toEqual([
       'start postgres ok',
       'start redis ok',

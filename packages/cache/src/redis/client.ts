@@ -210,6 +210,14 @@ export class RedisClient {
     if (!this.#adopted || !this.outbox.isEmpty) await this.#settle()
   }
 
+  /** Makes scripts known to the server. On a Cluster each node would have to be told: they are sent when they are needed. */
+  async load(scripts: readonly Script[]): Promise<void> {
+    if (isCluster(this.raw)) return
+    const { raw } = this
+    const load = ({ source }: Script): Promise<unknown> => raw.call('script', ['load', source])
+    await Promise.all(scripts.map(script => this.#bounded('script load', () => load(script))))
+  }
+
   /** Runs a plain command under the same bound. Its reply's strings are Buffers. */
   command(name: string, args: RedisArgument[]): Promise<unknown> {
     return this.#bounded(name, () => this.raw.callBuffer(name, args))
