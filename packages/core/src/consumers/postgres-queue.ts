@@ -6,7 +6,7 @@
 import { type Clock, type Duration, Faults, parseDuration, type StepContext, systemClock } from '@breakwater/kernel'
 import type { Pool, PoolClient } from '@breakwater/pool'
 import type { Consumer } from '../lifecycle/component.js'
-import { sleep } from '../work/sleep.js'
+import { Taking } from './taking.js'
 
 export interface Job {
   readonly id: string
@@ -45,14 +45,11 @@ export function postgresQueueConsumer(options: PostgresQueueOptions): Consumer {
 
 class PostgresQueueConsumer implements Consumer {
   readonly #options: PostgresQueueOptions
-  readonly #clock: Clock
   readonly #concurrency: number
   readonly #pollMs: number
   readonly #retryAfterS: number
   readonly #table: string
-  readonly #paused = new AbortController()
-  readonly #force = new AbortController()
-  #workers: Promise<unknown> = Promise.resolve()
+  readonly #taking: Taking
 
   constructor(options: PostgresQueueOptions) {
     const { table, concurrency = 1, poll = 1_000, retryAfter = 5_000, clock = systemClock } = options
@@ -64,7 +61,7 @@ class PostgresQueueConsumer implements Consumer {
     faults.check(parseDuration(retryAfter) !== undefined, 'retryAfter must be a duration')
     faults.throwIfAny('OPTION_INVALID', 'postgresQueueConsumer')
     this.#options = options
-    this.#clock = clock
+    this.#taking = new Taking(clock)
     this.#concurrency = concurrency
     this.#pollMs = parseDuration(poll) as number
     this.#retryAfterS = (parseDuration(retryAfter) as number) / 1_000
@@ -72,36 +69,30 @@ class PostgresQueueConsumer implements Consumer {
   }
 
   start(): void {
-    this.#workers = Promise.all(Array.from({ length: this.#concurrency }, () => this.#work()))
+    this.#taking.begin(this.#concurrency, () => this.#take())
   }
 
   pause(): void {
-    this.#paused.abort()
+    this.#taking.pause()
   }
 
   /** Every job is committed by itself, so there is nothing to commit when all have ended. */
-  async finish({ signal }: StepContext): Promise<void> {
-    signal.addEventListener('abort', () => this.#force.abort(signal.reason))
-    if (signal.aborted) this.#force.abort(signal.reason)
-    await this.#workers
+  finish(context: StepContext): Promise<void> {
+    return this.#taking.finish(context)
   }
 
-  async #work(): Promise<void> {
-    const { signal } = this.#paused
-    while (!signal.aborted) {
-      let found = false
-      try {
-        found = await this.#next()
-      } catch (error) {
-        this.#options.onError?.(error)
-      }
-      if (!found) await sleep(this.#clock, this.#pollMs, signal)
+  async #take(): Promise<number> {
+    try {
+      return (await this.#next()) ? 0 : this.#pollMs
+    } catch (error) {
+      this.#options.onError?.(error)
+      return this.#pollMs
     }
   }
 
   /** Resolves with whether there was a job. */
   async #next(): Promise<boolean> {
-    const client = await this.#options.pool.connect({ signal: this.#paused.signal })
+    const client = await this.#options.pool.connect({ signal: this.#taking.paused })
     let failed: Error | undefined
     try {
       await client.query('BEGIN')
@@ -129,7 +120,7 @@ class PostgresQueueConsumer implements Consumer {
   async #run(client: PoolClient, job: Job): Promise<void> {
     await client.query('SAVEPOINT job')
     try {
-      await this.#options.handle(job, { client, signal: this.#force.signal })
+      await this.#options.handle(job, { client, signal: this.#taking.force })
       await client.query(`DELETE FROM ${this.#table} WHERE id = $1`, [job.id])
     } catch (error) {
       this.#options.onError?.(error, job)

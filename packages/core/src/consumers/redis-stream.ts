@@ -8,6 +8,7 @@ import { type Clock, type Duration, Faults, parseDuration, type StepContext, sys
 import type { Consumer } from '../lifecycle/component.js'
 import { closeRedisClient, type Redis, whenReady } from '../redis-client.js'
 import { sleep } from '../work/sleep.js'
+import { Taking } from './taking.js'
 
 export interface StreamEntry {
   readonly id: string
@@ -53,12 +54,10 @@ class RedisStreamConsumer implements Consumer {
   readonly #batch: number
   readonly #blockMs: number
   readonly #claimAfterMs: number
-  readonly #paused = new AbortController()
-  readonly #force = new AbortController()
+  readonly #taking: Taking
   /** Handled, and not known to be acknowledged. */
   readonly #handled = new Set<string>()
   #reader: Redis | undefined
-  #loop: Promise<void> = Promise.resolve()
   #claimAt = 0
 
   constructor(options: RedisStreamOptions) {
@@ -75,6 +74,7 @@ class RedisStreamConsumer implements Consumer {
     faults.throwIfAny('OPTION_INVALID', 'redisStreamConsumer')
     this.#options = options
     this.#clock = clock
+    this.#taking = new Taking(clock)
     this.#consumer = consumer ?? `${hostname()}-${process.pid}`
     this.#batch = batch
     this.#blockMs = Math.ceil(parseDuration(block) as number)
@@ -82,27 +82,26 @@ class RedisStreamConsumer implements Consumer {
   }
 
   async start({ signal }: StepContext): Promise<void> {
-    this.#reader = this.#options.redis.duplicate()
-    this.#reader.on('error', error => this.#options.onError?.(error))
+    const reader = this.#options.redis.duplicate()
+    this.#reader = reader
+    reader.on('error', error => this.#options.onError?.(error))
     try {
-      await whenReady(this.#reader, signal)
+      await whenReady(reader, signal)
       await this.#makeGroup()
     } catch (error) {
-      this.#reader.disconnect()
+      reader.disconnect()
       throw error
     }
-    this.#loop = this.#run(this.#reader)
+    this.#taking.begin(1, () => this.#take(reader))
   }
 
   /** What the read under way still brings has been given to this consumer, and is handled. */
   pause(): void {
-    this.#paused.abort()
+    this.#taking.pause()
   }
 
-  async finish({ signal }: StepContext): Promise<void> {
-    signal.addEventListener('abort', () => this.#force.abort(signal.reason))
-    if (signal.aborted) this.#force.abort(signal.reason)
-    await this.#loop
+  finish(context: StepContext): Promise<void> {
+    return this.#taking.finish(context)
   }
 
   /** Acknowledges once more what could not be acknowledged at once. */
@@ -117,7 +116,7 @@ class RedisStreamConsumer implements Consumer {
   }
 
   async disconnect(context: StepContext): Promise<void> {
-    this.#force.abort()
+    this.#taking.end()
     if (this.#reader !== undefined) await closeRedisClient(this.#reader, context)
   }
 
@@ -130,22 +129,21 @@ class RedisStreamConsumer implements Consumer {
     }
   }
 
-  async #run(reader: Redis): Promise<void> {
-    while (!this.#paused.signal.aborted) {
-      try {
-        const entries = await this.#take(reader)
-        await Promise.all(entries.map(entry => this.#handle(entry)))
-      } catch (error) {
-        if (this.#paused.signal.aborted) return
-        this.#options.onError?.(error)
-        await sleep(this.#clock, AWAY_MS, this.#paused.signal)
-        // The server has lost its data, and the group with it.
-        if (String(error).includes('NOGROUP')) await this.#makeGroup().catch(() => {})
-      }
+  async #take(reader: Redis): Promise<number> {
+    try {
+      const entries = await this.#read(reader)
+      await Promise.all(entries.map(entry => this.#handle(entry)))
+      return 0
+    } catch (error) {
+      if (this.#taking.paused.aborted) return 0
+      this.#options.onError?.(error)
+      // The server has lost its data, and the group with it.
+      if (String(error).includes('NOGROUP')) await this.#makeGroup().catch(() => {})
+      return AWAY_MS
     }
   }
 
-  async #take(reader: Redis): Promise<readonly RawEntry[]> {
+  async #read(reader: Redis): Promise<readonly RawEntry[]> {
     const { stream, group } = this.#options
     if (this.#clock.now() >= this.#claimAt) {
       const claimed = await reader.xautoclaim(
@@ -167,7 +165,7 @@ class RedisStreamConsumer implements Consumer {
     const entry = { id, fields: pairs(fields ?? []) }
     try {
       if (fields !== null && !this.#handled.has(id)) {
-        await this.#options.handle(entry, { signal: this.#force.signal })
+        await this.#options.handle(entry, { signal: this.#taking.force })
       }
     } catch (error) {
       this.#options.onError?.(error, entry)

@@ -6,8 +6,7 @@
 import { AssertionError } from 'node:assert'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Duration, parseDuration } from '@breakwater/kernel'
+import { type Duration, parseDuration, systemClock, type Timer } from '@breakwater/kernel'
 
 export interface LoadContext {
   /** From 0, a number for each call. */
@@ -111,13 +110,14 @@ class Run {
     const match = await this.#ready()
     const loads = load === undefined ? [] : Array.from({ length: concurrency }, () => this.#load(load, match))
     await sleep(this.#ms('loadFor'))
-    const begun = performance.now()
+    const begun = systemClock.now()
     this.#isLoading = keepLoading
     this.#tell()
-    const second = secondAfter === undefined ? undefined : setTimeout(() => this.#tell(), parseDuration(secondAfter))
+    const second =
+      secondAfter === undefined ? undefined : systemClock.schedule(parseDuration(secondAfter) ?? 0, () => this.#tell())
     const inTime = await within(this.#ms('deadline'), this.#closed)
-    clearTimeout(second)
-    const elapsedMs = performance.now() - begun
+    second?.cancel()
+    const elapsedMs = systemClock.now() - begun
     this.#isLoading = false
     if (!inTime) this.#child.kill('SIGKILL')
     await Promise.all([this.#closed, ...loads])
@@ -134,7 +134,7 @@ class Run {
 
   async #ready(): Promise<RegExpExecArray | undefined> {
     const { ready } = this.#options
-    const until = performance.now() + this.#ms('startTimeout')
+    const until = systemClock.now() + this.#ms('startTimeout')
     for (;;) {
       if (ready instanceof RegExp) {
         const match = ready.exec(this.#output)
@@ -142,7 +142,7 @@ class Run {
       } else if (await answersWell(ready)) return undefined
       if (this.#child.exitCode !== null || this.#child.signalCode !== null)
         throw this.#fault('it ended before it was ready')
-      if (performance.now() > until) throw this.#fault(`it was not ready after ${this.#ms('startTimeout')} ms`)
+      if (systemClock.now() > until) throw this.#fault(`it was not ready after ${this.#ms('startTimeout')} ms`)
       await sleep(LOOK_MS)
     }
   }
@@ -209,9 +209,15 @@ async function answersWell(url: string): Promise<boolean> {
 
 /** Resolves with whether `work` was over in time. */
 async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const timeout = new AbortController()
-  const late = sleep(ms, false, { signal: timeout.signal }).catch(() => false)
+  let timer: Timer | undefined
+  const late = new Promise<boolean>(resolve => {
+    timer = systemClock.schedule(ms, () => resolve(false), { keepAlive: true })
+  })
   const inTime = await Promise.race([work.then(() => true), late])
-  timeout.abort()
+  timer?.cancel()
   return inTime
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => void systemClock.schedule(ms, resolve, { keepAlive: true }))
 }
