@@ -69,7 +69,7 @@ describe('a worker of BullMQ', () => {
     data.consume('mails', bullmqConsumer(queue.name, connection, handle))
     await data.init()
     await eventually(() => isBegun)
-    await expect(data.dispose({ deadline: 600 })).rejects.toMatchObject({
+    await expect(data.dispose({ deadline: 1_500 })).rejects.toMatchObject({
       code: 'DISPOSE_INCOMPLETE',
       left: { running: ['mails (finish)'], uncommitted: ['mails'] },
     })
