@@ -74,10 +74,9 @@ export class Filter {
     return (this.#filter as unknown as Internals)._filter.array.subarray(start, start + CHUNK_BYTES)
   }
 
-  /** Adds the keys of one chunk of a filter of the same shape. */
-  mergeChunk(index: number, bytes: Uint8Array): void {
-    const own = this.chunk(index)
-    for (let i = 0; i < own.length; i++) own[i] = (own[i] as number) | (bytes[i] as number)
+  /** Takes one chunk of a filter of the same shape in the place of its own. */
+  setChunk(index: number, bytes: Uint8Array): void {
+    this.chunk(index).set(bytes)
   }
 }
 

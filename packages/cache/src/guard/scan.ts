@@ -8,8 +8,8 @@ import { buildTimeout } from './guard-errors.js'
 import type { ResolvedGuardOptions } from './guard-options.js'
 
 /** The event loop gets a turn when a piece of the scan has taken this long, looked at after every so many keys. */
-const PIECE_MS = 5
-const LOOK_EVERY = 256
+const PIECE_MS = 2
+const LOOK_EVERY = 64
 
 export interface Scanned {
   /** Keys that the scan gave. */

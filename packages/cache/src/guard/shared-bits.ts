@@ -179,7 +179,7 @@ export class SharedBits {
     for (let index = 0; index < chunkCountOf(shape); index++) {
       const bytes = (await this.#redis.command('get', [this.#chunk(id, index)])) as Buffer | null
       if (bytes?.length !== chunkLengthOf(shape, index)) return undefined
-      filter.mergeChunk(index, bytes)
+      filter.setChunk(index, bytes)
     }
     return filter
   }
@@ -215,7 +215,8 @@ export class SharedBits {
     const chunks = Array.from({ length: count }, (_, index) => this.#chunk(epoch.id, index))
     const between = this.#layout.guard(this.#space, `${epoch.id}:merge`)
     for (const [index, chunk] of chunks.entries()) {
-      const args = [epoch.id, Buffer.from(scanned.chunk(index))]
+      const { buffer, byteOffset, byteLength } = scanned.chunk(index)
+      const args = [epoch.id, Buffer.from(buffer, byteOffset, byteLength)]
       const merged = await persist(MERGE_TRIES, () =>
         this.#redis.run(scripts.mergeChunk, [this.#build, chunk, between], args),
       )
