@@ -9,6 +9,8 @@ export interface Instances<C extends Redis | Cluster = Redis> extends AsyncDispo
   readonly namespace: string
   /** A client beside the caches, to look into Redis. */
   readonly redis: C
+  /** The caches' clients. */
+  readonly made: readonly C[]
   make(options?: Omit<CacheOptions, 'redis' | 'namespace'>): Cache
   /** One without Redis. */
   makeLocal(options?: Omit<CacheOptions, 'redis'>): Cache
@@ -32,6 +34,9 @@ export function instancesWith<C extends Redis | Cluster>(open: () => C, namespac
   return {
     namespace,
     redis: connect(),
+    get made() {
+      return clients.slice(1)
+    },
     make(options = {}) {
       // Generous, since a test machine may be slow; a test of what is slow sets its own.
       const cache = new Cache({ redisTimeout: '5s', ...options, redis: connect(), namespace })

@@ -62,12 +62,22 @@ export class KeyLayout {
   /** Where a key's own things lie: its value; its lease, or the note that its last load failed; who waits for the lease. */
   of(space: string, key: string): [value: string, lease: string, waiters: string] {
     const tail = `${space}:${key}`
-    return [`${this.#prefix}v:${tail}`, `${this.#prefix}l:${tail}`, `${this.#prefix}w:${tail}`]
+    return [this.value(space, key), `${this.#prefix}l:${tail}`, `${this.#prefix}w:${tail}`]
   }
 
-  /** What all keys of the shard share: the hash of the protocol's state, the log of invalidations, the tags deleted. */
-  control(): [state: string, log: string, tags: string] {
-    return [`${this.#prefix}state`, `${this.#prefix}log`, `${this.#prefix}tags`]
+  /** Where a key's value lies. */
+  value(space: string, key: string): string {
+    return `${this.#prefix}v:${space}:${key}`
+  }
+
+  /** Where that lies which values read without a script are held against. */
+  get marks(): string {
+    return `${this.#prefix}marks`
+  }
+
+  /** What all keys of the shard share: the hash of the protocol's state, the log of invalidations, the tags deleted, the marks. */
+  control(): [state: string, log: string, tags: string, marks: string] {
+    return [`${this.#prefix}state`, `${this.#prefix}log`, `${this.#prefix}tags`, this.marks]
   }
 
   guard(space: string, part: string): string {

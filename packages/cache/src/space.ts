@@ -9,6 +9,7 @@ import type { BoundGuard } from './guard/guard.js'
 import { Passed } from './guard/passed.js'
 import { type CacheKey, encodeKey, GUARD_WAKE } from './keys.js'
 import { batched } from './load/batch-loader.js'
+import { FirstLook } from './load/first-look.js'
 import type { Flight, Outcome } from './load/flight.js'
 import { Flights } from './load/flights.js'
 import { LoadLease } from './load/load-lease.js'
@@ -74,6 +75,8 @@ export class Space<V, K extends CacheKey = CacheKey> {
     const path = new LoadPath<V, K>({
       ...this.#bounds,
       lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, backoffMs),
+      firstLook: shards?.readsMasters ? new FirstLook(shards, name, !codec.readsText) : undefined,
+      lookMs: shards?.all[0]?.redis.readMs ?? 0,
       codec,
       keep: (flight, key, kept) => this.#keepRead(flight, key, kept),
       isDraining: () => around.isDraining(),

@@ -1,14 +1,14 @@
 /**
  * How a value travels: its bytes behind a header, so that "absent" is a fact of its own and never confused with a value.
- * The header is written by the scripts (redis/lua.ts) and read here.
+ * The header is written by the scripts (redis/lua.ts) and read in header.ts.
  */
 
 import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
 import { BreakwaterError } from '@breakwater/kernel'
-import { AT } from '../redis/lua.js'
+import { type Header, readHeader, type Stored } from './header.js'
 import type { StandardSchema } from './schema.js'
-import type { Serializer } from './serializer.js'
+import { json, type Serializer } from './serializer.js'
 
 const compress = promisify(deflateRaw)
 const decompress = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw)
@@ -36,7 +36,6 @@ export interface DecodedEntry<V> {
 }
 
 const ABSENT: EncodedEntry = { kind: 'A', body: '', weight: 0 }
-const NO_TAGS: readonly string[] = []
 
 export interface CodecOptions<V> {
   readonly serializer: Serializer
@@ -51,6 +50,11 @@ export class Codec<V> {
   constructor(space: string, options: CodecOptions<V>) {
     this.#space = space
     this.#options = options
+  }
+
+  /** Whether values may be read as text; `undefined` is then what a compressed one decodes to. */
+  get readsText(): boolean {
+    return this.#options.serializer === json
   }
 
   /** @throws {BreakwaterError} kind `usage`, code `CACHE_VALUE_INVALID`, for what cannot be kept; nothing has been stored then. */
@@ -80,41 +84,35 @@ export class Codec<V> {
   }
 
   /** Returns what was stored, or `undefined` for bytes that are no value of this space. */
-  decode(stored: Buffer): DecodedEntry<V> | undefined | Promise<DecodedEntry<V> | undefined> {
-    const metaEnd = AT.meta + Number(stored.toString('latin1', AT.metaLength, AT.meta))
-    // Not so for what is cut short or garbled.
-    if (!(metaEnd <= stored.length)) return undefined
-    const [name = '', tags = ''] = stored.toString('latin1', AT.meta, metaEnd).split('|')
-    const facts = {
-      tags: tags === '' ? NO_TAGS : tags.split(','),
-      loadMs: Number(stored.toString('latin1', AT.loadMs, AT.metaLength)),
-    }
-    const kind = String.fromCharCode(stored[AT.kind] as number)
-    if (kind === 'A') return { value: null, weight: 0, ...facts }
-    if (name !== this.#options.serializer.name) return undefined
-    const body = stored.subarray(metaEnd)
-    if (kind === 'V') return this.#read(body, facts)
-    if (kind !== 'C') return undefined
+  decode(
+    stored: Stored,
+    header: Header | undefined = readHeader(stored),
+  ): DecodedEntry<V> | undefined | Promise<DecodedEntry<V> | undefined> {
+    if (header === undefined) return undefined
+    const { kind, tags, loadMs } = header
+    if (kind === 'A') return { value: null, weight: 0, tags, loadMs }
+    if (header.serializer !== this.#options.serializer.name) return undefined
+    const body = typeof stored === 'string' ? stored.slice(header.length) : stored.subarray(header.length)
+    if (kind === 'V') return this.#read(body, header)
+    if (kind !== 'C' || typeof body === 'string') return undefined
     return decompress(body, { maxOutputLength: MOST_INFLATED_BYTES }).then(
-      inflated => this.#read(inflated, facts),
+      inflated => this.#read(inflated, header),
       () => undefined,
     )
   }
 
-  #read(
-    body: Buffer,
-    facts: Pick<DecodedEntry<V>, 'tags' | 'loadMs'>,
-  ): DecodedEntry<V> | undefined | Promise<DecodedEntry<V> | undefined> {
+  #read(body: Stored, { tags, loadMs }: Header): DecodedEntry<V> | undefined | Promise<DecodedEntry<V> | undefined> {
     let value: unknown
     try {
-      value = this.#options.serializer.deserialize(body)
+      value = typeof body === 'string' ? JSON.parse(body) : this.#options.serializer.deserialize(body)
     } catch {
       return undefined
     }
     const { schema } = this.#options
-    if (schema === undefined) return { value: value as V, weight: body.length, ...facts }
+    const weight = body.length
+    if (schema === undefined) return { value: value as V, weight, tags, loadMs }
     return this.#checked(value, schema).then(
-      checked => checked && { value: checked.value, weight: body.length, ...facts },
+      checked => checked && { value: checked.value, weight, tags, loadMs },
       () => undefined,
     )
   }

@@ -19,17 +19,22 @@ export interface Outcome<V> {
   readonly age: number
 }
 
-export interface FlightOptions {
+/** What the flights of a space have in common. */
+export interface FlightOptions<V> {
+  readonly space: string
   readonly clock: Clock
   readonly hardTimeoutMs: number
-  readonly what: string
-  /** The tags' clock when the flight began. */
-  readonly tick: number
   /** Nobody waits for it any more: it is not to be joined. */
-  readonly onAbandoned: () => void
+  readonly onAbandoned: (key: string, flight: Flight<V>) => void
 }
 
+/** What is rejected with nobody to hear it must not end the process. */
+const unheard = (): void => {}
+
 export class Flight<V> {
+  readonly key: string
+  /** The tags' clock when the flight began. */
+  readonly tick: number
   /**
    * The key was invalidated while this flight was under way: its callers, who asked before that, may have its result,
    * but nobody after them, and no tier may keep it.
@@ -38,7 +43,7 @@ export class Flight<V> {
   outcome: Promise<Outcome<V>>
   readonly startedAt: number
 
-  readonly #options: FlightOptions
+  readonly #options: FlightOptions<V>
   #resolve!: (outcome: Outcome<V>) => void
   #reject!: (error: unknown) => void
   #hardTimer: Timer | undefined
@@ -53,39 +58,49 @@ export class Flight<V> {
   #onAbandoned: ((reason: unknown) => void) | undefined
   /** Called when its loader is. */
   whenBegun: (() => void) | undefined
-  /** The loads that wait for it. */
-  readonly lenders: Lenders = new Lenders()
+  #lenders: Lenders | undefined
 
-  constructor(options: FlightOptions) {
+  constructor(key: string, tick: number, options: FlightOptions<V>) {
+    this.key = key
+    this.tick = tick
     this.#options = options
     this.startedAt = options.clock.now()
     this.outcome = this.#open()
   }
 
-  get tick(): number {
-    return this.#options.tick
+  /** The loads that wait for it. */
+  get lenders(): Lenders {
+    this.#lenders ??= new Lenders()
+    return this.#lenders
   }
 
   #open(): Promise<Outcome<V>> {
-    const { clock, hardTimeoutMs } = this.#options
-    const outcome = new Promise<Outcome<V>>((resolve, reject) => {
+    return new Promise<Outcome<V>>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    // Whoever asked handles the error; a refresh behind has nobody, and must not end the process.
-    outcome.catch(() => {})
-    if (hardTimeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#hardTimer = clock.schedule(hardTimeoutMs, () => this.#giveUpWaiting(), { keepAlive: true })
-    }
-    return outcome
+  }
+
+  /** Begins to watch over the hard time-out, which counts from the flight's beginning. Not watched where something shorter ends it. */
+  watch(): void {
+    const { clock, hardTimeoutMs } = this.#options
+    if (hardTimeoutMs === Number.POSITIVE_INFINITY || this.#hardTimer !== undefined || this.settled) return
+    this.#giveUpWaitingIn(hardTimeoutMs - (clock.now() - this.startedAt))
+  }
+
+  #giveUpWaitingIn(ms: number): void {
+    const { clock } = this.#options
+    this.#hardTimer = clock.schedule(Math.max(0, ms), () => this.#giveUpWaiting(), { keepAlive: true })
   }
 
   /** Those who have waited for the whole hard time-out are told; the load goes on, and later callers join it afresh. */
   #giveUpWaiting(): void {
     const reject = this.#reject
-    const { hardTimeoutMs, what } = this.#options
+    const { hardTimeoutMs, space } = this.#options
+    this.outcome.catch(unheard)
     this.outcome = this.#open()
-    const message = `${what}: no value after ${hardTimeoutMs} ms; the load goes on`
+    this.#giveUpWaitingIn(hardTimeoutMs)
+    const message = `space "${space}": no value after ${hardTimeoutMs} ms; the load goes on`
     reject(new BreakwaterError('timeout', 'CACHE_LOAD_TIMEOUT', message, { elapsedMs: hardTimeoutMs }))
   }
 
@@ -131,7 +146,7 @@ export class Flight<V> {
   #abandon(reason: unknown): void {
     if (this.settled) return
     this.#abandoned = { reason }
-    this.#options.onAbandoned()
+    this.#options.onAbandoned(this.key, this)
     this.#onAbandoned?.(reason)
     this.wake()
   }
@@ -179,6 +194,8 @@ export class Flight<V> {
       return
     }
     this.#cancelTimers()
+    // Whoever asked handles it; a refresh behind has nobody.
+    this.outcome.catch(unheard)
     this.#reject(error)
   }
 

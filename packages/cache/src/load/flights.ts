@@ -3,7 +3,7 @@
 import type { Clock } from '@breakwater/kernel'
 import type { CacheKey } from '../keys.js'
 import { Failures } from './failures.js'
-import { Flight } from './flight.js'
+import { Flight, type FlightOptions } from './flight.js'
 import type { InFlight } from './in-flight.js'
 import type { LoadPath, LoadRequest } from './load-path.js'
 
@@ -21,10 +21,13 @@ export interface FlightsParts<V, K extends CacheKey> {
 export class Flights<V, K extends CacheKey> {
   readonly #parts: FlightsParts<V, K>
   readonly #flights = new Map<string, Flight<V>>()
+  readonly #options: FlightOptions<V>
   readonly failures: Failures
 
   constructor(parts: FlightsParts<V, K>) {
     this.#parts = parts
+    const { space, clock, hardTimeoutMs } = parts
+    this.#options = { space, clock, hardTimeoutMs, onAbandoned: (key, flight) => this.#remove(key, flight) }
     this.failures = new Failures(parts.clock, parts.backoffMs)
   }
 
@@ -34,17 +37,19 @@ export class Flights<V, K extends CacheKey> {
 
   // One tick from the look into the map to here: no await, or two callers would both start.
   start(request: LoadRequest<V, K>): Flight<V> {
-    const { clock, inFlight, hardTimeoutMs, space } = this.#parts
+    const { inFlight, path } = this.#parts
     const { key } = request
-    const flight: Flight<V> = new Flight<V>({
-      clock,
-      hardTimeoutMs,
-      what: `space "${space}"`,
-      tick: this.#parts.tick(),
-      onAbandoned: () => this.#remove(key, flight),
-    })
+    const flight = new Flight<V>(key, this.#parts.tick(), this.#options)
     this.#flights.set(key, flight)
-    inFlight.run(this.#fly(flight, request))
+    inFlight.begin()
+    path.look(flight, request, look => {
+      if (look === 'found') {
+        this.#remove(key, flight)
+        inFlight.end()
+      } else {
+        void this.#fly(flight, request, look === 'unreachable').then(() => inFlight.end())
+      }
+    })
     return flight
   }
 
@@ -70,9 +75,10 @@ export class Flights<V, K extends CacheKey> {
     for (const flight of this.#flights.values()) flight.wake()
   }
 
-  async #fly(flight: Flight<V>, request: LoadRequest<V, K>): Promise<void> {
+  /** Never rejects. */
+  async #fly(flight: Flight<V>, request: LoadRequest<V, K>, pastRedis: boolean): Promise<void> {
     try {
-      await this.#parts.path.run(flight, request)
+      await this.#parts.path.run(flight, request, pastRedis)
     } catch (error) {
       if (!flight.fenced && !flight.abandoned) this.failures.note(request.key, error)
       flight.fail(error)

@@ -16,11 +16,18 @@ export class InFlight {
 
   /** Counts `work` until it settles. It must not reject. */
   run(work: Promise<void>): void {
+    this.begin()
+    void work.then(() => this.end())
+  }
+
+  /** Counts what has no promise, until `end`. */
+  begin(): void {
     this.#count++
-    void work.then(() => {
-      if (--this.#count > 0) return
-      for (const resolve of this.#whenIdle.splice(0)) resolve()
-    })
+  }
+
+  end(): void {
+    if (--this.#count > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   /** Resolves when nothing is under way. */

@@ -43,6 +43,13 @@
  * n is a counter and may repeat after a failover that lost writes; but then the lease is lost too, or all that came before
  * it is there.
  *
+ * Before any of this a key is looked at by a plain MGET (first-look.ts), which takes no lease: most reads find a fresh value,
+ * and need none. The argument does not lean on that read. What it finds goes to those who asked before it was sent, and into
+ * memory unless the flight was fenced, as a HIT does; nothing is ever written to Redis for it. Who finds nothing fresh goes
+ * on to the script, which looks again, in the same step as it gives the lease. That a plain read takes nothing that a clear,
+ * a tag or a failover has taken, it sees from the marks (redis/marks.ts), which come in the same MGET: the server runs that
+ * in one step too, so marks and values are of one moment, after the read began.
+ *
  * Who does not win the lease is told WAIT and puts the name of its instance's wake channel into the waiters' set: `fill`,
  * `release` and `invalidate` publish to each of those once. A publication can be lost with its subscriber's connection,
  * so a waiter also looks again by itself: after a short while, and when the lease should have ended. A lease ends by

@@ -9,6 +9,7 @@ import type { CacheKey } from '../keys.js'
 import type { Kept } from '../memory/first-tier.js'
 import type { ResolvedPolicy } from '../resolve-options.js'
 import { encodeTags } from '../tags/tag.js'
+import type { FirstLook, Hit, Look } from './first-look.js'
 import type { Flight } from './flight.js'
 import type { Lease, LeaseReply, LoadLease } from './load-lease.js'
 import type { Loaded } from './loading.js'
@@ -35,6 +36,10 @@ export interface LoadRequest<V, K extends CacheKey> {
 export interface LoadPathParts<V> extends LoadBounds {
   /** None without Redis. */
   readonly lease: LoadLease | undefined
+  /** None without Redis, or where a plain read may ask a replica. */
+  readonly firstLook: FirstLook | undefined
+  /** In which a first look has an answer, or is given up. */
+  readonly lookMs: number
   readonly codec: Codec<V>
   /** Keeps a value in the first tier, unless the flight was fenced. */
   keep(flight: Flight<V>, key: string, kept: Kept<V>): boolean
@@ -44,6 +49,9 @@ export interface LoadPathParts<V> extends LoadBounds {
 
 type Found = Extract<LeaseReply, { state: 'hit' | 'stale' }>
 
+/** What came of a first look. */
+type Looked = 'found' | Exclude<Look, Hit>
+
 export class LoadPath<V, K extends CacheKey> {
   readonly #parts: LoadPathParts<V>
 
@@ -51,11 +59,61 @@ export class LoadPath<V, K extends CacheKey> {
     this.#parts = parts
   }
 
-  /** Settles the flight, and goes on behind it where a refresh is due. Rejects with what the flight failed with. */
-  async run(flight: Flight<V>, request: LoadRequest<V, K>): Promise<void> {
-    const { lease } = this.#parts
-    if (lease === undefined) await this.#load(flight, request, undefined)
-    else await this.#readOrLoad(flight, request, lease)
+  /**
+   * Settles the flight with what Redis holds fresh, if it does; then calls `then`, at once where there is nothing to look at.
+   * A plain read, without a lease: what it brings goes to the callers and, unless the flight was fenced, into memory.
+   */
+  look(flight: Flight<V>, request: LoadRequest<V, K>, then: (looked: Looked) => void): void {
+    const { firstLook, lookMs, hardTimeoutMs } = this.#parts
+    // What is stale here is most likely stale there, or its lease is wanted anyway.
+    if (firstLook === undefined || request.stale !== undefined) {
+      flight.watch()
+      then('none')
+      return
+    }
+    // A timer for each read would cost more than the read of a value in memory does.
+    if (hardTimeoutMs <= lookMs) flight.watch()
+    firstLook.at(request.key, look => {
+      if (typeof look === 'string') {
+        flight.watch()
+        then(look)
+        return
+      }
+      const entry = this.#parts.codec.decode(look.stored, look.header)
+      if (entry instanceof Promise) void entry.then(decoded => this.#looked(flight, request, look, decoded, then))
+      else this.#looked(flight, request, look, entry, then)
+    })
+  }
+
+  #looked(
+    flight: Flight<V>,
+    request: LoadRequest<V, K>,
+    hit: Hit,
+    entry: DecodedEntry<V> | undefined,
+    then: (looked: Looked) => void,
+  ): void {
+    if (entry !== undefined) {
+      this.#fresh(flight, request, hit, entry)
+      then('found')
+    } else {
+      flight.watch()
+      then('none')
+    }
+  }
+
+  /**
+   * Settles the flight, and goes on behind it where a refresh is due. Rejects with what the flight failed with.
+   *
+   * @param pastRedis Redis does not answer.
+   */
+  async run(flight: Flight<V>, request: LoadRequest<V, K>, pastRedis: boolean): Promise<void> {
+    const { lease, inFlight, stats } = this.#parts
+    inFlight.throwIfAborted()
+    flight.throwIfAbandoned()
+    if (lease === undefined) return this.#load(flight, request, undefined)
+    if (!pastRedis) return this.#readOrLoad(flight, request, lease)
+    stats.redisBypassed++
+    return this.#load(flight, request, undefined)
   }
 
   async #readOrLoad(flight: Flight<V>, request: LoadRequest<V, K>, lease: LoadLease): Promise<void> {
@@ -103,6 +161,19 @@ export class LoadPath<V, K extends CacheKey> {
     }
   }
 
+  #fresh(
+    flight: Flight<V>,
+    { key, policy }: LoadRequest<V, K>,
+    { freshMs, ageMs }: Pick<Hit, 'freshMs' | 'ageMs'>,
+    { value, weight, tags, loadMs }: DecodedEntry<V>,
+  ): void {
+    this.#parts.stats.redisHits++
+    const { ahead } = policy
+    const staleMs = freshMs + (value === null ? 0 : policy.graceMs)
+    this.#parts.keep(flight, key, { value, weight, tags, loadMs, ageMs, freshMs, staleMs, alone: false, ahead })
+    flight.settle({ value, source: value === null ? 'absent' : 'redis', age: ageMs })
+  }
+
   /** Hands out what Redis had; resolves with false if the flight is to look again for something fresher. */
   async #found(
     flight: Flight<V>,
@@ -114,15 +185,13 @@ export class LoadPath<V, K extends CacheKey> {
     const { stats } = this.#parts
     const { key, policy } = request
     const { value, weight, tags, loadMs } = entry
-    const kept = { value, weight, tags, loadMs, ageMs: reply.ageMs, alone: false, ahead: policy.ahead }
     if (reply.state === 'hit') {
-      stats.redisHits++
-      const staleMs = reply.freshMs + (value === null ? 0 : policy.graceMs)
-      this.#parts.keep(flight, key, { ...kept, freshMs: reply.freshMs, staleMs })
-      flight.settle({ value, source: value === null ? 'absent' : 'redis', age: reply.ageMs })
+      this.#fresh(flight, request, reply, entry)
       return true
     }
-    this.#parts.keep(flight, key, { ...kept, freshMs: 0, staleMs: reply.leftMs })
+    const { ageMs, leftMs: staleMs } = reply
+    const { ahead } = policy
+    this.#parts.keep(flight, key, { value, weight, tags, loadMs, ageMs, freshMs: 0, staleMs, alone: false, ahead })
     if (!flight.settled) stats.staleHits++
     flight.fallBackOn({ value, source: 'stale', age: reply.ageMs }, policy.softTimeoutMs, reply.leftMs)
     if (reply.lease === undefined) return flight.settled
@@ -179,8 +248,8 @@ export class LoadPath<V, K extends CacheKey> {
           lease.fill(key, { token: held.token, stamp: held.stamp as string }, { ...filling, entry: packed }),
         )
         .catch(() => false)
-    } else if (lease !== undefined && held !== undefined) {
-      await lease.release(key, held.token).catch(() => {})
+    } else if (lease !== undefined) {
+      if (held !== undefined) await lease.release(key, held.token).catch(() => {})
       this.#parts.keep(flight, key, { ...kept, ...times, alone: true })
       return
     }

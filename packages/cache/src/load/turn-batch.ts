@@ -3,37 +3,54 @@
  * batch leaves when the promise callbacks that can run have run, before any input or timer is looked at.
  */
 
+export class TurnQueue<Q> {
+  readonly #most: number
+  readonly #leave: (questions: readonly Q[]) => void
+  #waiting: Q[] = []
+
+  /**
+   * @param most questions a batch, from 1.
+   * @param leave takes them in their order.
+   */
+  constructor(most: number, leave: (questions: readonly Q[]) => void) {
+    this.#most = most
+    this.#leave = leave
+  }
+
+  put(question: Q): void {
+    if (this.#waiting.length === 0) process.nextTick(() => this.#flush())
+    this.#waiting.push(question)
+  }
+
+  #flush(): void {
+    const all = this.#waiting
+    this.#waiting = []
+    for (let from = 0; from < all.length; from += this.#most) this.#leave(all.slice(from, from + this.#most))
+  }
+}
+
 interface Waiting<Q, A> {
   readonly question: Q
   readonly resolve: (answer: A) => void
   readonly reject: (error: unknown) => void
 }
 
+/** The same with a promise for each. */
 export class TurnBatch<Q, A> {
-  readonly #most: number
   readonly #ask: (questions: readonly Q[]) => Promise<readonly A[]>
-  #waiting: Waiting<Q, A>[] = []
+  readonly #queue: TurnQueue<Waiting<Q, A>>
 
   /**
    * @param most questions a batch, from 1.
    * @param ask answers them in their order; its rejection is that of all of them.
    */
   constructor(most: number, ask: (questions: readonly Q[]) => Promise<readonly A[]>) {
-    this.#most = most
     this.#ask = ask
+    this.#queue = new TurnQueue(most, batch => void this.#send(batch))
   }
 
   add(question: Q): Promise<A> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) process.nextTick(() => this.#leave())
-      this.#waiting.push({ question, resolve, reject })
-    })
-  }
-
-  #leave(): void {
-    const all = this.#waiting
-    this.#waiting = []
-    for (let from = 0; from < all.length; from += this.#most) void this.#send(all.slice(from, from + this.#most))
+    return new Promise((resolve, reject) => this.#queue.put({ question, resolve, reject }))
   }
 
   async #send(batch: readonly Waiting<Q, A>[]): Promise<void> {

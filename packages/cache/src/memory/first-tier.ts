@@ -111,6 +111,7 @@ export class FirstTier<V> {
   keep(key: string, kept: Kept<V>, tick: number, readAt: number): boolean {
     const { value, weight, tags, loadMs, ageMs, alone, ahead } = kept
     if (!this.#tags.stand(tags, tick)) return false
+    if (this.#memory.keepsNothing) return true
     const now = this.#clock.now()
     // Nobody's lease covers it: it is bounded as what is kept while the log is not heard.
     const freshUntil = alone ? readAt + Math.min(kept.freshMs, this.#maxLagMs) : now + kept.freshMs

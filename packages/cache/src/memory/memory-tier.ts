@@ -30,12 +30,14 @@ const ENTRY_OVERHEAD_BYTES = 280
 
 export class MemorySpace<V> {
   readonly entries: LRUCache<string, MemoryEntry<V>>
+  readonly keepsNothing: boolean
   readonly #tier: MemoryTier
 
   constructor(tier: MemoryTier, maxBytes: number) {
     this.#tier = tier
+    this.keepsNothing = maxBytes === 0
     // The tier's bound is the one that counts, and reaches over all spaces; this one only keeps lru-cache counting sizes.
-    this.entries = new LRUCache({ maxSize: 2 * maxBytes, maxEntrySize: maxBytes })
+    this.entries = new LRUCache({ maxSize: 2 * Math.max(1, maxBytes), maxEntrySize: Math.max(1, maxBytes) })
   }
 
   get(key: string): MemoryEntry<V> | undefined {
@@ -80,7 +82,7 @@ export class MemoryTier {
   }
 
   space<V>(): MemorySpace<V> {
-    const space = new MemorySpace<V>(this, Math.max(1, this.#maxBytes))
+    const space = new MemorySpace<V>(this, this.#maxBytes)
     this.#spaces.push(space as MemorySpace<unknown>)
     return space
   }

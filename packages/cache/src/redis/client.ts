@@ -1,14 +1,17 @@
 /**
- * The one way to Redis: every script runs under a deadline and fails at once while the connection is known to be down. What
+ * The one way to Redis: every command runs under a deadline and fails at once while the connection is known to be down. What
  * Redis cannot be told goes into the outbox; and nothing is read on a new connection, or with something in the outbox,
  * before the server was looked at and the outbox told.
  */
 
 import { BreakwaterError, type Clock, Deadline, isBreakwaterError, type Timer } from '@breakwater/kernel'
+import type { Stored } from '../codec/header.js'
 import { Breaker, type BreakerState, isAnswer } from './breaker.js'
 import { Outbox, type Tell } from './outbox.js'
 import { tracedOperation } from './redis-channel.js'
 import type { Script } from './script.js'
+import type { Adopted } from './scripts.js'
+import { ServerTime } from './server-time.js'
 
 export type RedisArgument = string | number | Buffer
 
@@ -34,7 +37,7 @@ export interface NodeLike extends ConnectionLike {
 /** What the cache needs of a Cluster's client: an ioredis `Cluster`. */
 export interface ClusterLike extends ConnectionLike {
   readonly isCluster: boolean
-  readonly options: { readonly keyPrefix?: string | undefined }
+  readonly options: { readonly keyPrefix?: string | undefined; readonly scaleReads?: unknown }
   /** By slot the names of its nodes, `host:port`, its master first; empty while the client does not know them. */
   readonly slots: readonly (readonly string[])[]
   nodes(): NodeLike[]
@@ -91,10 +94,17 @@ export interface RedisClientOptions {
   readonly outboxSize: number
   /** How many replicas must have what is told before it counts as acknowledged. */
   readonly replicas: number
-  /** Returns the connection that `tell` uses, where the client is a Cluster's. */
+  /** Returns the connection to the server that scripts run on. */
   readonly owner: () => Pick<RedisLike, 'call'>
   /** Looks at the server behind a new connection; see `adopt` in scripts.ts. */
-  readonly adopt: (run: RedisClient['tell']) => Promise<unknown>
+  readonly adopt: (run: RedisClient['tell']) => Promise<Adopted>
+}
+
+/** What was read of one moment of the server. */
+export interface Reading {
+  readonly values: readonly (Stored | null)[]
+  /** The latest that it can be on the server now, in ms. */
+  readonly serverMs: number
 }
 
 /** States of ioredis in which a command would only queue until some reconnect. */
@@ -102,6 +112,9 @@ const DOWN: ReadonlySet<string> = new Set(['reconnecting', 'close', 'end'])
 
 /** How long a Redis that did not answer is left alone. */
 const BREAKER_RESET_MS = 500
+
+/** So many time-outs it may take until a new server was looked at and the outbox told. */
+const SETTLE_FACTOR = 2
 
 /** How often the outbox is tried when nothing else does. */
 const OUTBOX_RETRY_MS = 250
@@ -116,6 +129,9 @@ export class RedisClient {
   #lastReplyAt = 0
   /** The server behind the present connection was looked at. */
   #adopted = false
+  /** Connections lost. */
+  #losses = 0
+  readonly #serverTime: ServerTime
   #settling: Promise<void> | undefined
   #retry: Timer | undefined
   #disposed = false
@@ -127,6 +143,7 @@ export class RedisClient {
     this.#options = options
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs
+    this.#serverTime = new ServerTime(options.clock)
     this.outbox = new Outbox(Math.max(1, options.outboxSize))
   }
 
@@ -148,6 +165,7 @@ export class RedisClient {
   /** The connection was lost: what the next one leads to has to be looked at. */
   disconnected(): void {
     this.#adopted = false
+    this.#losses++
   }
 
   /** There is a connection again. */
@@ -166,6 +184,32 @@ export class RedisClient {
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[], binary = false): Promise<unknown> {
     if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
     return this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary))
+  }
+
+  /**
+   * Reads plain values of one moment, as Buffers if `binary`. Rejects as `run` does.
+   *
+   * @returns none if the connection was lost meanwhile: the answer may be of a server that nobody has looked at.
+   */
+  async read(keys: string[], binary: boolean): Promise<Reading | undefined> {
+    if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
+    const losses = this.#losses
+    const time = this.#serverTime.isOld ? this.#lookAtTime() : undefined
+    const reading = this.#bounded('mget', () =>
+      binary ? this.raw.callBuffer('mget', keys) : this.raw.call('mget', keys),
+    )
+    if (time !== undefined) await Promise.all([time, reading])
+    const values = (await reading) as (Stored | null)[]
+    return losses === this.#losses ? { values, serverMs: this.#serverTime.latest } : undefined
+  }
+
+  async #lookAtTime(): Promise<void> {
+    const askedAt = this.#clock.now()
+    const [seconds, micros] = (await this.#bounded('time', () => this.#options.owner().call('time', []))) as [
+      string,
+      string,
+    ]
+    this.#serverTime.learn(Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000), askedAt)
   }
 
   /** Runs a script that only tells Redis something, whatever is in the outbox. Rejects as `run` does. */
@@ -223,9 +267,14 @@ export class RedisClient {
     return this.#bounded(name, () => this.raw.callBuffer(name, args))
   }
 
+  /** In which `run` and `read` settle. */
+  get readMs(): number {
+    return this.#timeoutMs * (1 + SETTLE_FACTOR)
+  }
+
   /** Resolves when the server was looked at and the outbox is empty; bounded, also when there is much to tell. */
   async #settled(): Promise<void> {
-    await new Deadline(this.#clock, this.#timeoutMs * 2).race(this.#settle(), () =>
+    await new Deadline(this.#clock, this.#timeoutMs * SETTLE_FACTOR).race(this.#settle(), () =>
       this.#noReply('the outbox was not told'),
     )
   }
@@ -240,13 +289,12 @@ export class RedisClient {
   async #adoptAndFlush(): Promise<void> {
     // A breaker that is not closed lets one operation try: this one, and then what is in the outbox.
     if (!this.#adopted || this.#breaker.state !== 'closed') {
+      const losses = this.#losses
+      const askedAt = this.#clock.now()
+      const [, serverMs] = await this.#options.adopt(this.tell)
+      if (losses !== this.#losses) throw this.#down()
       this.#adopted = true
-      try {
-        await this.#options.adopt(this.tell)
-      } catch (error) {
-        this.#adopted = false
-        throw error
-      }
+      this.#serverTime.learn(serverMs, askedAt)
     }
     await this.outbox.flush()
   }
@@ -269,10 +317,7 @@ export class RedisClient {
 
   async #guarded<T>(start: () => Promise<T>): Promise<T> {
     try {
-      if (DOWN.has(this.raw.status)) {
-        const message = `Redis is not connected (client status "${this.raw.status}")`
-        throw new BreakwaterError('rejected', 'REDIS_DOWN', message)
-      }
+      if (DOWN.has(this.raw.status)) throw this.#down()
       return await this.#breaker.run(() => this.#attempt(start))
     } catch (error) {
       this.failures++
@@ -309,6 +354,11 @@ export class RedisClient {
         },
       )
     })
+  }
+
+  #down(): BreakwaterError {
+    const message = `Redis is not connected (client status "${this.raw.status}")`
+    return new BreakwaterError('rejected', 'REDIS_DOWN', message)
   }
 
   #noReply(rest: string): BreakwaterError {

@@ -20,7 +20,7 @@
 import { type Clock, Deadline } from '@breakwater/kernel'
 import { evaluate, isCluster, type NodeLike } from './client.js'
 import { closeConnection, connectToOwner } from './connections.js'
-import { adopt } from './scripts.js'
+import { type Adopted, adopt } from './scripts.js'
 import type { Shard } from './shards.js'
 
 const BATCH = 1_000
@@ -130,19 +130,19 @@ export class InvalidationLog {
   /** Looks where the log ends, and reads up to there. */
   async #catchUp(connection: NodeLike): Promise<void> {
     const sentAt = this.#clock.now()
-    const [last, serverMs] = (await this.#bounded(evaluate(connection, adopt, this.#shard.layout.control(), []))) as [
-      string,
-      number,
-    ]
+    const control = this.#shard.layout.control()
+    const reply = await this.#bounded(evaluate(connection, adopt, control, []))
+    const [last, serverMs, sequence, lastTagId] = reply as Adopted
     this.#serverAheadMs = serverMs - (sentAt + this.#clock.now()) / 2
     if (this.#lastId === undefined) {
       this.#shard.revoke()
       this.#listener.onBegin()
     } else if (this.#lastId !== last) {
       if ((await this.#read(connection, false)) > 0) return
-      this.#gap()
+      this.#gap(sequence)
     }
     this.#lastId = last
+    this.#shard.tags.caughtUp(sequence, lastTagId)
     this.#trust(sentAt)
   }
 
@@ -171,12 +171,14 @@ export class InvalidationLog {
     return settled
   }
 
-  #take(id: string, [, previous, , kind = '', , subject = '']: string[]): void {
-    if (previous !== this.#lastId) this.#gap()
+  #take(id: string, [, previous, , kind = '', , subject = '', , count]: string[]): void {
+    const sequence = Number(count)
+    if (previous !== this.#lastId) this.#gap(sequence - 1)
     this.entries++
     this.#lastId = id
     this.lagMs = Math.max(0, this.#clock.now() + this.#serverAheadMs - Number.parseInt(id, 10))
     this.longestLagMs = Math.max(this.longestLagMs, this.lagMs)
+    if (kind === 'tag') this.#shard.tags.delete(subject, sequence, id)
     this.#listener.onEntry(kind, subject)
   }
 
@@ -189,8 +191,10 @@ export class InvalidationLog {
     return Math.ceil(this.#maxLagMs / 3)
   }
 
-  #gap(): void {
+  /** @param sequence count of the log after which all is heard again. */
+  #gap(sequence: number): void {
     this.gaps++
+    this.#shard.tags.missed(sequence)
     this.#shard.revoke()
     this.#listener.onGap()
   }

@@ -1,6 +1,7 @@
 /**
- * What the protocol's scripts are made of. Each begins with the same three keys, KEYS[1] = state, KEYS[2] = log,
- * KEYS[3] = tags (`KeyLayout.control`); those about one key go on with KEYS[4] = value, KEYS[5] = lease, KEYS[6] = waiters.
+ * What the protocol's scripts are made of. Each begins with the same four keys, KEYS[1] = state, KEYS[2] = log,
+ * KEYS[3] = tags, KEYS[4] = marks (`KeyLayout.control`); those about one key go on with KEYS[5] = value, KEYS[6] = lease,
+ * KEYS[7] = waiters.
  *
  * The state is a hash, so that an eviction takes all of it or nothing:
  *   e        epoch, random: names this state; values that carry another one are none
@@ -8,7 +9,12 @@
  *   l        id of the last of them
  *   *        n at the last clear of everything; `s:<space>` at the last clear of that space
  *   f        n when Redis was last found to be another server than before; `r` names the server
- *   g, t     1 once a tag was deleted; n up to which deletions of tags are no longer known one by one
+ *   g, i     n at the last deletion of a tag, and the id of its entry; t: n up to which deletions of tags are no longer known
+ *            one by one
+ *
+ * The marks are a copy of the state's fields but n, l and r, as JSON: what is read in one MGET with values, and all that they
+ * are held against (redis/marks.ts). Whatever changes one of these fields writes the copy anew; without
+ * it nothing counts for who reads so, and the next script that looks a value up writes it again.
  *
  * A stored value is `<format><kind><fresh until><stored at><epoch><n><load ms><length of meta><meta><body>`; `n` is what
  * the state said before the value was read from its source, and meta `<serializer>|<tags>`. All instants are the server's.
@@ -28,8 +34,19 @@ export const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`
 
+/** `mark()`: writes the marks. */
+export const MARK = `
+local function mark()
+  local fields, marks = redis.call('HGETALL', KEYS[1]), {}
+  for i = 1, #fields, 2 do
+    local field = fields[i]
+    if field ~= 'n' and field ~= 'l' and field ~= 'r' then marks[field] = fields[i + 1] end
+  end
+  redis.call('SET', KEYS[4], cjson.encode(marks))
+end`
+
 /** `stateFor(space)`: what values of a space are held against; begins an epoch where there is none. */
-export const STATE = `
+export const STATE: string = `${MARK}
 local function stateFor(space)
   local found = redis.call('HMGET', KEYS[1], 'e', 'n', '*', 's:' .. space, 'f', 'g', 't')
   local epoch = found[1]
@@ -38,6 +55,8 @@ local function stateFor(space)
     epoch = string.sub(redis.sha1hex(time[1] .. '.' .. time[2]), 1, 10)
     redis.call('HSET', KEYS[1], 'e', epoch)
   end
+  local marks = redis.pcall('GET', KEYS[4])
+  if type(marks) ~= 'string' or not string.find(marks, '"e":"' .. epoch .. '"', 1, true) then mark() end
   local sequence = tonumber(found[2] or 0)
   return {
     stamp = epoch .. string.format('%013d', sequence),
@@ -80,9 +99,10 @@ end`
 export const APPEND_TO: string = `
 local function appendTo(log, state, kind, subject)
   local previous = redis.call('HGET', state, 'l') or ''
-  local id = redis.call('XADD', log, 'MAXLEN', '~', ${LOG_LENGTH}, '*', 'p', previous, 'k', kind, 's', subject)
+  local sequence = redis.call('HINCRBY', state, 'n', 1)
+  local id = redis.call('XADD', log, 'MAXLEN', '~', ${LOG_LENGTH}, '*', 'p', previous, 'k', kind, 's', subject, 'n', sequence)
   redis.call('HSET', state, 'l', id)
-  return redis.call('HINCRBY', state, 'n', 1)
+  return sequence
 end`
 
 /** `append(kind, subject)`: the same, to the log of the script's own control keys. */

@@ -5,7 +5,7 @@
  * A lease key holds `T<token>` while someone loads, or `F<what failed>` for a short while after a load that failed.
  */
 
-import { APPEND, AT, COUNTS, FORMAT, MOST_TAGS, NOW, STATE, STORE, WAKE } from './lua.js'
+import { APPEND, AT, COUNTS, FORMAT, MARK, MOST_TAGS, NOW, STATE, STORE, WAKE } from './lua.js'
 import { Script } from './script.js'
 
 /** First element of a reply of `getOrLease`. */
@@ -72,8 +72,8 @@ local function one(value, lease, waiters, token, ahead)
   return {${WAIT}, leaseLeft}
 end
 local replies = {}
-for i = 1, (#KEYS - 3) / 3 do
-  replies[i] = one(KEYS[3 * i + 1], KEYS[3 * i + 2], KEYS[3 * i + 3], ARGV[2 + 2 * i], tonumber(ARGV[3 + 2 * i]))
+for i = 1, (#KEYS - 4) / 3 do
+  replies[i] = one(KEYS[3 * i + 2], KEYS[3 * i + 3], KEYS[3 * i + 4], ARGV[2 + 2 * i], tonumber(ARGV[3 + 2 * i]))
 end
 return replies`,
 )
@@ -86,12 +86,12 @@ return replies`,
 export const fill: Script = new Script(
   'fill',
   `
-if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[2] then return 0 end
+if redis.call('GET', KEYS[6]) ~= 'T' .. ARGV[2] then return 0 end
 ${NOW}${STATE}${COUNTS}${WAKE}${STORE}
 local stands = counts(stateFor(ARGV[3]), ARGV[4], ARGV[11])
-if stands then store(KEYS[4], ARGV[5], ARGV[6], ARGV[4], ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
-redis.call('DEL', KEYS[5])
-wake(KEYS[6], ARGV[1])
+if stands then store(KEYS[5], ARGV[5], ARGV[6], ARGV[4], ARGV[7], ARGV[8], ARGV[9], ARGV[10]) end
+redis.call('DEL', KEYS[6])
+wake(KEYS[7], ARGV[1])
 return stands and 1 or 0`,
 )
 
@@ -102,10 +102,10 @@ return stands and 1 or 0`,
 export const release: Script = new Script(
   'release',
   `
-if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[2] then return 0 end
+if redis.call('GET', KEYS[6]) ~= 'T' .. ARGV[2] then return 0 end
 ${WAKE}
-if ARGV[3] ~= '' then redis.call('SET', KEYS[5], 'F' .. ARGV[3], 'PX', ARGV[4]) else redis.call('DEL', KEYS[5]) end
-wake(KEYS[6], ARGV[1])
+if ARGV[3] ~= '' then redis.call('SET', KEYS[6], 'F' .. ARGV[3], 'PX', ARGV[4]) else redis.call('DEL', KEYS[6]) end
+wake(KEYS[7], ARGV[1])
 return 1`,
 )
 
@@ -113,8 +113,8 @@ return 1`,
 export const renew: Script = new Script(
   'renew',
   `
-if redis.call('GET', KEYS[5]) ~= 'T' .. ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[5], ARGV[2])
+if redis.call('GET', KEYS[6]) ~= 'T' .. ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[6], ARGV[2])
 return 1`,
 )
 
@@ -122,8 +122,8 @@ return 1`,
 export const invalidate: Script = new Script(
   'invalidate',
   `${WAKE}${APPEND}
-redis.call('DEL', KEYS[4], KEYS[5])
-wake(KEYS[6], ARGV[1])
+redis.call('DEL', KEYS[5], KEYS[6])
+wake(KEYS[7], ARGV[1])
 return append('key', ARGV[1])`,
 )
 
@@ -134,19 +134,19 @@ return append('key', ARGV[1])`,
 export const expire: Script = new Script(
   'expire',
   `${NOW}${WAKE}${APPEND}
-local header = redis.call('GETRANGE', KEYS[4], 0, ${AT.meta})
+local header = redis.call('GETRANGE', KEYS[5], 0, ${AT.meta})
 local freshUntil = tonumber(string.sub(header, ${AT.freshUntil + 1}, ${AT.storedAt}))
 if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now then
-  local grace = redis.call('PTTL', KEYS[4]) - (freshUntil - now)
+  local grace = redis.call('PTTL', KEYS[5]) - (freshUntil - now)
   if grace > 0 then
-    redis.call('SETRANGE', KEYS[4], ${AT.freshUntil}, string.format('%013d', now))
-    redis.call('PEXPIRE', KEYS[4], grace)
+    redis.call('SETRANGE', KEYS[5], ${AT.freshUntil}, string.format('%013d', now))
+    redis.call('PEXPIRE', KEYS[5], grace)
   else
-    redis.call('DEL', KEYS[4])
+    redis.call('DEL', KEYS[5])
   end
 end
-redis.call('DEL', KEYS[5])
-wake(KEYS[6], ARGV[1])
+redis.call('DEL', KEYS[6])
+wake(KEYS[7], ARGV[1])
 return append('key', ARGV[1])`,
 )
 
@@ -158,29 +158,30 @@ export const set: Script = new Script(
   'set',
   `${NOW}${STATE}${WAKE}${APPEND}${STORE}
 local sequence = append('key', ARGV[1])
-store(KEYS[4], ARGV[3], ARGV[4], stateFor(ARGV[2]).stamp, ARGV[5], ARGV[6], 0, ARGV[7])
-redis.call('DEL', KEYS[5])
-wake(KEYS[6], ARGV[1])
+store(KEYS[5], ARGV[3], ARGV[4], stateFor(ARGV[2]).stamp, ARGV[5], ARGV[6], 0, ARGV[7])
+redis.call('DEL', KEYS[6])
+wake(KEYS[7], ARGV[1])
 return sequence`,
 )
 
 /** Makes all values of a space, or of all of them, older than what counts. KEYS control; ARGV a space, or '*'. */
 export const clear: Script = new Script(
   'clear',
-  `${APPEND}
+  `${MARK}${APPEND}
 local sequence = append('clear', ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1] == '*' and '*' or 's:' .. ARGV[1], sequence)
+mark()
 return sequence`,
 )
 
 /** Makes all values under a tag older than what counts. KEYS control; ARGV the tag. */
 export const deleteTag: Script = new Script(
   'deleteTag',
-  `${APPEND}
+  `${MARK}${APPEND}
 local sequence = append('tag', ARGV[1])
 local lost = redis.call('HGET', KEYS[1], 'g') and redis.call('EXISTS', KEYS[3]) == 0
 redis.call('ZADD', KEYS[3], sequence, ARGV[1])
-redis.call('HSET', KEYS[1], 'g', 1)
+redis.call('HSET', KEYS[1], 'g', sequence, 'i', redis.call('HGET', KEYS[1], 'l'))
 if lost then
   -- Evicted: which tags were deleted before is not known any more.
   redis.call('HSET', KEYS[1], 't', sequence)
@@ -188,6 +189,7 @@ elseif redis.call('ZCARD', KEYS[3]) > ${MOST_TAGS} then
   local oldest = redis.call('ZPOPMIN', KEYS[3], 100)
   redis.call('HSET', KEYS[1], 't', oldest[#oldest])
 end
+mark()
 return sequence`,
 )
 
@@ -195,18 +197,19 @@ return sequence`,
 export const discard: Script = new Script(
   'discard',
   `
-if redis.call('GETRANGE', KEYS[4], 0, #ARGV[1] - 1) == ARGV[1] then return redis.call('DEL', KEYS[4]) end
+if redis.call('GETRANGE', KEYS[5], 0, #ARGV[1] - 1) == ARGV[1] then return redis.call('DEL', KEYS[5]) end
 return 0`,
 )
 
 /**
- * To be run on every new connection before anything is read. If the server is not the one that was here last, or has begun another history of writes since, it may
- * have lost what that one had acknowledged, an invalidation too: all it holds from before is old. KEYS control. Replies
- * {id of the log's last entry, the server's time in ms}.
+ * To be run on every new connection before anything is read. If the server is not the one that was here last, or has begun
+ * another history of writes since, it may have lost what that one had acknowledged, an invalidation too: all it holds from
+ * before is old. KEYS control. Replies {id of the log's last entry, the server's time in ms, how many entries the log has
+ * had, id of the last that deleted a tag}.
  */
 export const adopt: Script = new Script(
   'adopt',
-  `${NOW}${APPEND}
+  `${NOW}${MARK}${APPEND}
 local function infoOf(section, field)
   local info = redis.pcall('INFO', section)
   return type(info) == 'string' and string.match(info, field .. ':(%w+)') or ''
@@ -216,6 +219,11 @@ local known = redis.call('HGET', KEYS[1], 'r')
 if known ~= server then
   redis.call('HSET', KEYS[1], 'r', server)
   if known then redis.call('HSET', KEYS[1], 'f', append('server', '')) end
+  mark()
 end
-return {redis.call('HGET', KEYS[1], 'l') or '', now}`,
+local state = redis.call('HMGET', KEYS[1], 'l', 'n', 'i')
+return {state[1] or '', now, tonumber(state[2] or 0), state[3] or ''}`,
 )
+
+/** What `adopt` replies. */
+export type Adopted = readonly [lastId: string, serverMs: number, sequence: number, lastTagId: string]

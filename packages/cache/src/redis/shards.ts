@@ -6,9 +6,11 @@
  */
 
 import { KeyLayout } from '../keys.js'
+import { TagLedger } from '../tags/tag-ledger.js'
 import { isCluster, RedisClient, type RedisClientOptions, type RedisLike } from './client.js'
 import { ownerOf } from './connections.js'
-import { adopt } from './scripts.js'
+import { MarksReader } from './marks.js'
+import { type Adopted, adopt } from './scripts.js'
 
 /** The one tag of a single server. */
 const SINGLE: readonly Tag[] = [['0', 13_907]]
@@ -49,6 +51,9 @@ export class Shard {
   readonly redis: RedisClient
   /** Moved on by the follower of the shard's log. */
   trust: Trust = { until: 0 }
+  readonly marks: MarksReader = new MarksReader()
+  /** Fed by the same follower. */
+  readonly tags: TagLedger = new TagLedger()
 
   constructor(index: number, slot: number, layout: KeyLayout, redis: RedisClient) {
     this.index = index
@@ -66,6 +71,8 @@ export class Shard {
 
 export class Shards {
   readonly all: readonly Shard[]
+  /** A plain read asks a master, as scripts always do. */
+  readonly readsMasters: boolean
 
   readonly #raw: RedisLike
   readonly #onDisconnected = (): void => {
@@ -77,12 +84,13 @@ export class Shards {
 
   constructor(raw: RedisLike, namespace: string, options: Omit<RedisClientOptions, 'adopt' | 'owner'>) {
     this.#raw = raw
+    this.readsMasters = !isCluster(raw) || (raw.options.scaleReads ?? 'master') === 'master'
     this.all = (isCluster(raw) ? CLUSTER_TAGS : SINGLE).map(([tag, slot], index) => {
       const layout = new KeyLayout(namespace, tag)
       const client = new RedisClient(raw, {
         ...options,
         owner: () => (isCluster(raw) ? ownerOf(raw, slot) : raw),
-        adopt: tell => tell(adopt, layout.control(), []),
+        adopt: async tell => (await tell(adopt, layout.control(), [])) as Adopted,
       })
       return new Shard(index, slot, layout, client)
     })

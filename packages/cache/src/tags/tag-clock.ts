@@ -4,7 +4,7 @@
  */
 
 /** Tags known one by one; of those deleted before, it is known only that there were some. */
-const MOST_TAGS = 10_000
+export const MOST_TAGS = 10_000
 
 export class TagClock {
   /** Deletions heard. */
