@@ -30,7 +30,7 @@ export interface CacheOptions {
   outbox?: number | false
   /**
    * How many replicas must have an invalidation before it counts as acknowledged, so that a failover to one of them cannot
-   * lose it. Default 0.
+   * lose it. Waits for half of `redisTimeout`, on the client's own connection. Default 0.
    */
   replicas?: number
   /**

@@ -32,6 +32,8 @@ interface Node {
   cut: boolean
   /** Keys with a read under way, and what it was promised. */
   readonly waiting: Map<string, number>
+  /** What it has loaded while it was cut off, which nobody can tell it of: the version at least, and until when it may be held. */
+  readonly held: Map<string, { readonly least: number; readonly until: number }>
 }
 
 class World {
@@ -44,12 +46,13 @@ class World {
   loads: { readonly key: string; readonly letGo: () => void }[] = []
   /** Reads under way: settled when their load is let go. */
   reads: Promise<unknown>[] = []
-  snapshot: [key: string, dump: Buffer][] = []
+  /** With the instant at which each ends, 0 for never. */
+  snapshot: [key: string, dump: Buffer, endsAt: number][] = []
 
   async open(): Promise<void> {
     for (let i = 0; i < INSTANCES; i++) {
       const proxy = await startProxy(testRedis())
-      this.nodes.push({ proxy, cut: false, waiting: new Map(), ...(await this.connect(proxy)) })
+      this.nodes.push({ proxy, cut: false, waiting: new Map(), held: new Map(), ...(await this.connect(proxy)) })
     }
     await this.replicate()
   }
@@ -83,13 +86,21 @@ class World {
 
   /**
    * A read, which may have to load; its answer is held against what was promised when it began. On an instance that is cut
-   * off it may join a load of that instance's own that began before the invalidation, which nobody can tell it of.
+   * off it may join a load of that instance's own that began before the invalidation, which nobody can tell it of, or get
+   * what that has brought.
    */
   read(node: Node, key: string): void {
     const promised = this.least.get(key) as number
-    const least = node.cut ? Math.min(promised, node.waiting.get(key) ?? promised) : promised
+    const held = node.held.get(key)
+    const startedAt = performance.now()
+    const least = node.cut
+      ? Math.min(promised, node.waiting.get(key) ?? promised, held && startedAt < held.until ? held.least : promised)
+      : promised
     if (!node.waiting.has(key)) node.waiting.set(key, least)
-    const over = (): void => void node.waiting.delete(key)
+    const over = (): void => {
+      node.waiting.delete(key)
+      if (node.cut) node.held.set(key, { least, until: startedAt + MAX_LAG_MS })
+    }
     this.reads.push(
       node.space.get(key).then(value => {
         over()
@@ -124,7 +135,8 @@ class World {
     this.snapshot = []
     for (const key of keys) {
       const dump = await this.instances.redis.dumpBuffer(key)
-      if (dump !== null) this.snapshot.push([key, dump])
+      const endsAt = Number(await this.instances.redis.call('PEXPIRETIME', [key]))
+      if (dump !== null) this.snapshot.push([key, dump, Math.max(0, endsAt)])
     }
   }
 
@@ -134,9 +146,9 @@ class World {
     const keys = await redis.keys(`${namespace}:*`)
     const write = redis.multi()
     if (keys.length > 0) write.del(...keys)
-    for (const [key, dump] of this.snapshot) {
-      write.restore(key, 60_000, dump, 'REPLACE')
-      if (key.endsWith(':state')) write.hset(key, 'r', 'the server before').persist(key)
+    for (const [key, dump, endsAt] of this.snapshot) {
+      write.restore(key, endsAt, dump, 'REPLACE', 'ABSTTL')
+      if (key.endsWith(':state')) write.hset(key, 'r', 'the server before')
     }
     const opened = this.nodes.map(({ cache }) => cache.stats().redis?.connections ?? 0)
     // None of them sees half of it.
@@ -231,6 +243,7 @@ async function take(world: World, now: Step): Promise<void> {
       if (node.cut) await node.proxy.heal()
       node.cut = false
       node.waiting.clear()
+      node.held.clear()
       Object.assign(node, await world.connect(node.proxy))
       return
     }
@@ -244,6 +257,7 @@ async function take(world: World, now: Step): Promise<void> {
       if (!node.cut) return
       await node.proxy.heal()
       node.cut = false
+      node.held.clear()
       await eventually(() => expect(node.cache.stats().redis?.outbox).toBe(0), 15_000)
       return world.followed()
   }

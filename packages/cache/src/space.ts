@@ -327,11 +327,12 @@ export class Space<V, K extends CacheKey = CacheKey> {
     signal: AbortSignal | undefined,
   ): Promise<Outcome<V>> {
     const flying = this.#flights.get(key)
-    if (flying?.tick === this.#firstTier.tick) {
+    // One that has its value is believed as memory is: while other instances are heard.
+    if (flying?.tick === this.#firstTier.tick && (!flying.settled || this.#firstTier.isTrusted(key))) {
       this.stats.coalesced++
       return flying.join(signal, this.#around.budget.place)
     }
-    // A tag was deleted since it began, and it may turn out to be under that.
+    // Or a tag was deleted since it began, and it may turn out to be under that.
     if (flying !== undefined) this.#flights.fence(key)
     const failure = this.#flights.failures.get(key)
     if (failure !== undefined) return Promise.reject(failure.error)

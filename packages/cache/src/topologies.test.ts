@@ -1,33 +1,40 @@
 /** The protocol on a Redis Cluster and behind Sentinels, while all is well and through every way of losing a master. */
 
-import { eventually, startRedisCluster, startRedisSentinels } from '@breakwater/testkit'
+import { systemClock } from '@breakwater/kernel'
+import { eventually, type RedisServer, startRedisCluster, startRedisSentinels } from '@breakwater/testkit'
 import { allowLeftovers } from '@breakwater/testkit/vitest'
-import { Cluster, Redis } from 'ioredis'
+import { Cluster, type ClusterOptions, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bloomGuard } from './guard/bloom-guard.js'
 import type { BoundGuard } from './guard/guard.js'
 import { Gate, type Instances, instancesWith } from './instances.fixture.js'
-import { CLUSTER_TAGS } from './redis/shards.js'
+import { CLUSTER_TAGS, Shards } from './redis/shards.js'
+import type { Space } from './space.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
 
 interface Topology extends AsyncDisposable {
-  open(): Redis | Cluster
+  open(options?: Pick<ClusterOptions, 'scaleReads'>): Redis | Cluster
   /** Replaces the master of what lies at `slot`, in order. */
   failOver(slot: number): Promise<unknown>
   /** What that master acknowledges from now on is lost with it. */
   cutOff(slot: number): Promise<void>
   moveSlot(slot: number): Promise<void>
-  owner(slot: number): Promise<{ kill(): Promise<void>; hang(): void; resume(): void; start(): Promise<void> }>
+  owner(slot: number): Promise<RedisServer>
 }
 
 async function clusterTopology(): Promise<Topology> {
   const cluster = await startRedisCluster()
   return Object.assign(cluster, {
-    open: () =>
+    open: (options: Pick<ClusterOptions, 'scaleReads'> = {}) =>
       new Cluster(
         cluster.servers.map(({ host, port }) => ({ host, port })),
-        { redisOptions: { disconnectTimeout: 50 }, slotsRefreshTimeout: 500, clusterRetryStrategy: () => 50 },
+        {
+          redisOptions: { disconnectTimeout: 50 },
+          slotsRefreshTimeout: 500,
+          clusterRetryStrategy: () => 50,
+          ...options,
+        },
       ),
   })
 }
@@ -192,6 +199,127 @@ describe.each([
     await eventually(async () => expect(await second?.mayContain('-1')).toBe(false))
   })
 
+  it('a tag takes values of every shard on every instance, and what is being loaded under it', async () => {
+    await using fleet = instances()
+    let version = 1
+    const caches = [1, 2].map(() => fleet.make())
+    const gate = new Gate<string>()
+    const [a, b] = caches.map(cache =>
+      cache.space<number, number>('s', { ...MINUTE, load: async () => version, tags: id => [`half:${id % 2}`] }),
+    )
+    const [slow, late] = caches.map(cache =>
+      cache.space<string>('slow', { ...MINUTE, load: gate.load, tags: ['half:0'] }),
+    )
+    await Promise.all(caches.map(cache => cache.init()))
+    await Promise.all([a?.getMany(KEYS), b?.getMany(KEYS)])
+    const entered = gate.entered()
+    const before = slow?.get('k')
+    await entered
+    version = 2
+    expect(await caches[1]?.deleteByTag('half:0')).toBe('applied')
+    // Here at once, and in Redis: also for who holds nothing in memory.
+    const expected = KEYS.map(id => (id % 2 === 0 ? 2 : 1))
+    expect(await b?.getMany(KEYS)).toEqual(expected)
+    await eventually(() => expect(KEYS.some(id => id % 2 === 0 && a?.peek(id) === 1)).toBe(false))
+    expect(await a?.getMany(KEYS)).toEqual(expected)
+    gate.succeed('old')
+    gate.succeed('new')
+    expect(await before).toBe('old')
+    await eventually(async () => expect(await late?.get('k')).toBe('new'))
+  })
+
+  it('an invalidation that a master cannot be told is told its successor before that is read', async () => {
+    allowLeftovers()
+    await using fleet = instances()
+    const slot = CLUSTER_TAGS[0]?.[1] ?? 0
+    let version = 1
+    const caches = [1, 2].map(() => fleet.make({ redisTimeout: 200 }))
+    const [a, b] = caches.map(cache => cache.space<number, number>('s', { ...MINUTE, load: async () => version }))
+    await Promise.all(caches.map(cache => cache.init()))
+    await Promise.all([a?.getMany(KEYS), b?.getMany(KEYS)])
+    await stored(fleet, [a, b])
+    await replicated(topology, slot)
+    const owner = await topology.owner(slot)
+    await owner.kill()
+    version = 2
+    expect(await a?.deleteMany(KEYS)).toBe('queued')
+    expect(await a?.getMany(KEYS)).toEqual(KEYS.map(() => 2))
+    await topology.failOver(slot)
+    await owner.start()
+    await eventually(() => expect(caches[0]?.stats().redis).toMatchObject({ outbox: 0, following: true }), 20_000)
+    await eventually(() => expect(KEYS.some(id => b?.peek(id) === 1)).toBe(false), 20_000)
+    expect(await b?.getMany(KEYS)).toEqual(KEYS.map(() => 2))
+  })
+
+  it('an acknowledged invalidation that is lost with its master leaves nothing fresh from before', async () => {
+    await using fleet = instances()
+    const slot = CLUSTER_TAGS[0]?.[1] ?? 0
+    let version = 1
+    const caches = [1, 2].map(() => fleet.make({ redisTimeout: 500 }))
+    const load = async (): Promise<number> => version
+    const strict = caches.map(cache => cache.space<number, number>('strict', { ...MINUTE, load }))
+    const lenient = caches.map(cache => cache.space<number, number>('lenient', { ...MINUTE, grace: '1m', load }))
+    await Promise.all(caches.map(cache => cache.init()))
+    await Promise.all([...strict, ...lenient].map(space => space.getMany(KEYS)))
+    await stored(fleet, [strict[0], lenient[0]], 2 * KEYS.length)
+    await replicated(topology, slot)
+    await topology.cutOff(slot)
+    version = 2
+    const lostOf = (space: string): number[] => KEYS.filter(id => isAt(slot, fleet, space, id))
+    const deleted = [strict[0]?.deleteMany(lostOf('strict')), lenient[0]?.deleteMany(lostOf('lenient'))]
+    expect(await Promise.all(deleted)).toEqual(['applied', 'applied'])
+    const opened = caches.map(cache => cache.stats().redis?.connections ?? 0)
+    await topology.failOver(slot)
+    // Each has looked at the new master, and is heard again.
+    await eventually(() => {
+      expect(caches.every((cache, i) => (cache.stats().redis?.connections ?? 0) > (opened[i] as number))).toBe(true)
+      expect(caches.every(cache => cache.stats().redis?.following)).toBe(true)
+    }, 20_000)
+    const late = fleet.make({ redisTimeout: 500 })
+    const fresh = late.space<number, number>('strict', { ...MINUTE, load })
+    const graced = late.space<number, number>('lenient', { ...MINUTE, grace: '1m', load })
+    await late.init()
+    expect(await fresh.getMany(lostOf('strict'))).toEqual(lostOf('strict').map(() => 2))
+    for (const id of lostOf('lenient')) {
+      expect(await graced.getDetailed(id)).toMatchObject({ value: 1, source: 'stale' })
+    }
+    await eventually(async () =>
+      expect(await graced.getMany(lostOf('lenient'))).toEqual(lostOf('lenient').map(() => 2)),
+    )
+  })
+
+  it('an invalidation that must be on a replica says so when it is not', async () => {
+    await using fleet = instances()
+    const slot = CLUSTER_TAGS[0]?.[1] ?? 0
+    const cache = fleet.make({ replicas: 1, redisTimeout: 1_500 })
+    const space = cache.space<number, number>('s', { ...MINUTE, load: async () => 1 })
+    await cache.init()
+    await replicated(topology, slot)
+    const id = KEYS.find(each => isAt(slot, fleet, 's', each)) as number
+    await eventually(async () => expect(await space.delete(id)).toBe('applied'), 20_000)
+    await topology.cutOff(slot)
+    await expect(space.delete(id)).rejects.toMatchObject({ kind: 'timeout', code: 'REDIS_NOT_REPLICATED' })
+    await topology.failOver(slot)
+  })
+
+  it.skipIf(name === 'Sentinels')('nothing is read from replicas, though the client reads from them', async () => {
+    await using fleet = instances()
+    await using readers = instancesWith(() => topology.open({ scaleReads: 'slave' }), fleet.namespace)
+    const slot = CLUSTER_TAGS[0]?.[1] ?? 0
+    let version = 1
+    const load = async (): Promise<number> => version
+    const writer = fleet.make().space<number, number>('s', { ...MINUTE, load })
+    const reader = readers.make({ memory: false }).space<number, number>('s', { ...MINUTE, load })
+    await stored(fleet, [writer])
+    await replicated(topology, slot)
+    expect(await reader.getMany(KEYS)).toEqual(KEYS.map(() => 1))
+    await topology.cutOff(slot)
+    version = 2
+    await writer.deleteMany(KEYS)
+    expect(await reader.getMany(KEYS)).toEqual(KEYS.map(() => 2))
+    await topology.failOver(slot)
+  })
+
   it('a master replaced in order costs no answer, and no invalidation after it', async () => {
     await using fleet = instances()
     await survives(fleet, async slot => {
@@ -260,6 +388,41 @@ async function slotOfGuard({ redis, namespace }: Instances<Redis | Cluster>): Pr
     if ((await redis.exists(`${namespace}:{${tag}}:g:s:header`)) === 1) return slot
   }
   return 0
+}
+
+/** Reads all keys, again where a shard was not to be reached in time, until so many values are stored on all masters. */
+async function stored(
+  { redis, namespace }: Instances<Redis | Cluster>,
+  spaces: readonly (Space<number, number> | undefined)[],
+  count: number = KEYS.length,
+): Promise<void> {
+  await eventually(async () => {
+    await Promise.all(spaces.map(space => space?.getMany(KEYS)))
+    const masters = redis instanceof Cluster ? redis.nodes('master') : [redis]
+    const found = await Promise.all(masters.map(master => master.keys(`${namespace}:*:v:*`)))
+    expect(found.flat()).toHaveLength(count)
+  }, 20_000)
+}
+
+/** Resolves when the master of what lies at `slot` has a replica that has all of it. */
+async function replicated(topology: Topology, slot: number): Promise<void> {
+  const { host, port } = await topology.owner(slot)
+  const master = new Redis({ host, port })
+  try {
+    await eventually(async () => expect(await master.call('WAIT', [1, 1_000])).toBeGreaterThan(0), 20_000)
+    await eventually(async () => expect(await master.info('replication')).toMatch(/slave0:.*state=online/), 20_000)
+  } finally {
+    master.disconnect()
+  }
+}
+
+/** Whether that key of a space lies in the shard of `slot`. */
+function isAt(slot: number, { redis, namespace }: Instances<Redis | Cluster>, space: string, id: number): boolean {
+  if (!(redis instanceof Cluster)) return true
+  const shards = new Shards(redis, namespace, { clock: systemClock, timeoutMs: 100, outboxSize: 1, replicas: 0 })
+  const found = shards.of(space, String(id)).slot === slot
+  shards.dispose()
+  return found
 }
 
 /** Every read is answered, with what was true when it was asked, before, during and after `fault`. */

@@ -249,7 +249,8 @@ export class LoadPath<V, K extends CacheKey> {
         )
         .catch(() => false)
     } else if (lease !== undefined) {
-      if (held !== undefined) await lease.release(key, held.token).catch(() => {})
+      // Behind the flight, which nobody is to join while a Redis that is away is waited for.
+      if (held !== undefined) inFlight.run(lease.release(key, held.token).catch(() => {}))
       this.#parts.keep(flight, key, { ...kept, ...times, alone: true })
       return
     }

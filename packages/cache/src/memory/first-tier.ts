@@ -80,6 +80,11 @@ export class FirstTier<V> {
     return now < entry.staleUntil && now < entry.trust.until ? entry : undefined
   }
 
+  /** Whether what is kept of a key now may be believed. */
+  isTrusted(key: string): boolean {
+    return this.#clock.now() < this.#trustOf(key).until
+  }
+
   isFresh(entry: MemoryEntry<V>): boolean {
     return this.#clock.now() < entry.freshUntil
   }

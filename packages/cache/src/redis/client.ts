@@ -242,11 +242,13 @@ export class RedisClient {
   async #replicated(tell: Tell): Promise<void> {
     const { replicas } = this.#options
     await tell()
-    const wait = (): Promise<unknown> => this.#options.owner().call('wait', [replicas, this.#timeoutMs])
-    const reached = Number(await this.#bounded('wait', wait))
+    // Less than an answer may take, or it would be taken for none.
+    const waitMs = Math.ceil(this.#timeoutMs / 2)
+    const reply = await this.#bounded('wait', () => this.#options.owner().call('wait', [replicas, waitMs]))
+    const reached = Number(reply)
     if (reached >= replicas) return
-    const message = `an invalidation is on ${reached} of ${replicas} replicas after ${this.#timeoutMs} ms; it is applied, and a failover may lose it`
-    throw new BreakwaterError('timeout', 'REDIS_NOT_REPLICATED', message, { elapsedMs: this.#timeoutMs })
+    const message = `an invalidation is on ${reached} of ${replicas} replicas after ${waitMs} ms; it is applied, and a failover may lose it`
+    throw new BreakwaterError('timeout', 'REDIS_NOT_REPLICATED', message, { elapsedMs: waitMs })
   }
 
   /** Looks at the server if it is a new one, and tells it what is in the outbox. Rejects if that cannot be done. */

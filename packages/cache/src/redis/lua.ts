@@ -112,11 +112,12 @@ local function append(kind, subject)
 end`
 
 /**
- * `store(value, kind, body, stamp, ttl, grace, load ms, meta)`: needs NOW. The life in Redis is ttl + grace.
+ * `store(value, kind, body, stamp, ttl, grace, load ms, meta)`: needs NOW. The life in Redis is ttl + grace,
+ * by the same reading of the clock as freshness: the difference is the grace, to the millisecond.
  */
 export const STORE: string = `
 local function store(value, kind, body, stamp, ttl, grace, loadMs, meta)
   local header = '${FORMAT}' .. kind .. string.format('%013d%013d', now + ttl, now) .. stamp
     .. string.format('%06d%04d', loadMs, #meta) .. meta
-  redis.call('SET', value, header .. body, 'PX', ttl + grace)
+  redis.call('SET', value, header .. body, 'PXAT', now + ttl + grace)
 end`

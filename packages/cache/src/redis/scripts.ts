@@ -49,7 +49,7 @@ local function one(value, lease, waiters, token, ahead)
       age = now - storedAt
       if tonumber(string.sub(stamp, 11)) < state.suspect then
         -- From a server that is gone, with it perhaps an invalidation: old, and servable for its grace.
-        left = redis.call('PTTL', value) - math.max(0, freshUntil - now)
+        left = redis.call('PEXPIRETIME', value) - math.max(freshUntil, now)
         if left <= 0 then stored = false end
       elseif freshUntil > now then
         if freshUntil - now > ahead or not take(lease, token) then return {${HIT}, stored, freshUntil - now, age} end
@@ -137,10 +137,10 @@ export const expire: Script = new Script(
 local header = redis.call('GETRANGE', KEYS[5], 0, ${AT.meta})
 local freshUntil = tonumber(string.sub(header, ${AT.freshUntil + 1}, ${AT.storedAt}))
 if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now then
-  local grace = redis.call('PTTL', KEYS[5]) - (freshUntil - now)
+  local grace = redis.call('PEXPIRETIME', KEYS[5]) - freshUntil
   if grace > 0 then
     redis.call('SETRANGE', KEYS[5], ${AT.freshUntil}, string.format('%013d', now))
-    redis.call('PEXPIRE', KEYS[5], grace)
+    redis.call('PEXPIREAT', KEYS[5], now + grace)
   else
     redis.call('DEL', KEYS[5])
   end
