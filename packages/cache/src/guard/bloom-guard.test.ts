@@ -221,6 +221,23 @@ describe('a guard in doubt', () => {
   })
 })
 
+/** Of a server with BF.*, such as Redis 8; none of those that the test kit can start has them. */
+const withBloomModule = process.env.BREAKWATER_TEST_REDIS_BF_URL
+
+describe('on a server that has BF.* (skipped unless BREAKWATER_TEST_REDIS_BF_URL names one)', () => {
+  it.skipIf(withBloomModule === undefined)('a guard keeps its plain strings, and works as on any other', async () => {
+    await using instances = instancesOn(withBloomModule ?? '')
+    expect(await instances.redis.call('COMMAND', ['INFO', 'BF.RESERVE'])).not.toEqual([null])
+    const table = new Table(upTo(500))
+    const [a, b] = [await ready(instances, table), await ready(instances, table)]
+    const [bits = ''] = await keysOf(instances, '*:0')
+    expect(await instances.redis.type(bits)).toBe('string')
+    await a.space.guard?.add(777)
+    for (const id of [...upTo(500), 777]) expect(await b.space.guard?.mayContain(String(id))).toBe(true)
+    expect(await b.space.guard?.mayContain('5000')).toBe(false)
+  })
+})
+
 describe('bloomGuard', () => {
   it('names every fault of its options in one error', () => {
     expect(() => bloomGuard({ scan: 1, expected: 0, errorRate: 1, size: 3 } as never)).toThrow(
