@@ -180,6 +180,22 @@ describe('a queue in Postgres', () => {
     await pool.end()
   })
 
+  it('waits twice as long after each failure, and an hour at most', async () => {
+    await database.query('truncate done, jobs')
+    await database.query(`insert into jobs (payload, attempts) values ('0', 0), ('3', 3), ('30', 30)`)
+    pool = new Pool({ connectionString: database.url, max: 2 })
+    const fail = (): never => {
+      throw new Error('later')
+    }
+    const consumer = postgresQueueConsumer({ pool, table: 'jobs', poll: 10, retryAfter: '100s', handle: fail })
+    await consumer.start?.(context())
+    const waiting = `select round(extract(epoch from run_at - now()) / 100)::int as n from jobs
+      where run_at > now() + interval '30s' order by id`
+    await eventually(async () => expect(await database.query(waiting)).toEqual([{ n: 1 }, { n: 8 }, { n: 36 }]))
+    await end(consumer)
+    await pool.end()
+  })
+
   it('goes on when the connection of a job is killed, whose work is undone', async () => {
     await database.query('truncate done, jobs')
     await fill(1)

@@ -39,6 +39,36 @@ const work = (ms: number): Promise<void> =>
 const notice = (what: string) => (): void => void seen.push(what)
 
 describe('the phases', () => {
+  it('let nothing in any more once all is ended by force, not even from work that goes on', async () => {
+    add(part('db', [], 1))
+    await started()
+    let late: unknown
+    void lifecycle.inFlight.track('deaf', async () => {
+      await after(5_000)
+      late = await lifecycle.inFlight.track('inner', () => 'let in').catch(error => error.code)
+    })
+    const dispose = outcomeOf(lifecycle.dispose({ deadline: 1_000 }))
+    await clock.advance(10_000)
+    expect([late, dispose.error?.code]).toEqual(['DRAINING', 'DISPOSE_INCOMPLETE'])
+  })
+
+  it('let in, once the intake is closed, what belongs to work inside, and nothing else', async () => {
+    add(part('http', [], 1, { ready: () => {}, drain: () => {} }))
+    await started()
+    const inner: unknown[] = []
+    void lifecycle.inFlight.track('outer', async () => {
+      await after(50)
+      inner.push(await lifecycle.inFlight.track('inner', () => 'let in'))
+    })
+    const dispose = outcomeOf(lifecycle.dispose())
+    await clock.advance(20)
+    await expect(lifecycle.inFlight.track('stray', () => {})).rejects.toMatchObject({ code: 'DRAINING' })
+    await clock.advance(1_000)
+    expect(inner).toEqual(['let in'])
+    expect(dispose.settled).toBe(true)
+    expect(dispose.error).toBeUndefined()
+  })
+
   it('come one after the other: intake, work, consumers, background work, parts', async () => {
     add(part('db', [], 1), part('http', ['db'], 1, { ready: () => {}, drain: notice('port closed') }))
     consumer('jobs', 1)

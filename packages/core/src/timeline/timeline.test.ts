@@ -43,6 +43,18 @@ async function failedStart(): Promise<Timeline> {
 const names = (steps: Iterable<TimelineStep>): string[] => [...steps].map(step => `${step.name} ${step.phase}`)
 
 describe('a timeline', () => {
+  it('is drawn along what each step needs, without what another way shows already', () => {
+    const at = (name: string, startMs: number): TimelineStep => ({
+      ...{ name, phase: 'start', startMs, durationMs: 10, outcome: 'ok' },
+    })
+    const needs = new Map([
+      ['cache', ['db']],
+      ['http', ['db', 'cache']],
+    ])
+    const drawn = new Timeline([], [at('db', 0), at('cache', 10), at('http', 20)], needs).toMermaid('flowchart')
+    expect(drawn.match(/^ {2}\w+ --> \w+$/gm)).toEqual(['  s0 --> s1', '  s1 --> s2', '  s2 --> fin'])
+  })
+
   it('marks the steps without which it would have been shorter', async () => {
     const [start, stop] = halvesOf(await startAndStop())
     if (!start || !stop) throw new Error('a half is missing')
