@@ -1,5 +1,6 @@
 /** The contenders that are measured against each other, each in a process of its own. */
 
+import { CONNECTIONS } from '../contenders/contender.js'
 import { type Program, RemoteProcess } from '../process/remote-process.js'
 import type { PoolContenderName } from './contenders/index.js'
 import type { PoolCalls } from './protocol.js'
@@ -26,12 +27,15 @@ export class Lanes implements AsyncDisposable {
     contenders: readonly PoolContenderName[],
     postgresUrl: string | undefined,
     signal: AbortSignal,
+    connections = CONNECTIONS,
   ): Promise<Lanes> {
     const lanes = new Lanes(
       contenders.map(contender => ({ contender, instance: new RemoteProcess<PoolCalls>(PROGRAM, contender, signal) })),
     )
     try {
-      await Promise.all(lanes.all.map(({ contender, instance }) => instance.call('open', { contender, postgresUrl })))
+      await Promise.all(
+        lanes.all.map(({ contender, instance }) => instance.call('open', { contender, postgresUrl, connections })),
+      )
       return lanes
     } catch (error) {
       await lanes[Symbol.asyncDispose]()

@@ -10,6 +10,7 @@ interface PoolAssignment {
   readonly contender: PoolContenderName
   /** Without it the contender lends dummies. */
   readonly postgresUrl?: string | undefined
+  readonly connections: number
 }
 
 export interface QueryOrder {

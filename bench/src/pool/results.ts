@@ -21,9 +21,17 @@ export interface LeaseRound extends Round {
   readonly cpuNs: number
 }
 
-export interface QueryRound extends Round {
+/** What differs from ten connections to a server on this machine that is asked for rows by their key. */
+export interface Setting {
   /** Of the queries, that were slow; the latencies are those of the others. */
   readonly slowShare?: number
+  /** Ms added to each round trip. */
+  readonly addedMs?: number
+  readonly connections?: number
+}
+
+export interface QueryRound extends Round {
+  readonly setting: Setting
   readonly answered: number
   readonly perSecond: number
   /** CPU time of the contender's process for one query. */
@@ -72,7 +80,7 @@ export interface LeaseSummary {
 export interface QuerySummary {
   readonly contender: PoolContenderName
   readonly callers: number
-  readonly slowShare?: number
+  readonly setting: Setting
   readonly perSecond: Compared
   readonly cpuUs: Compared
   /** Ms. */

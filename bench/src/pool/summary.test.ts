@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PoolContenderName } from './contenders/index.js'
 import type { Faults, LeaseRound, QueryRound } from './results.js'
-import { summarizeLeases, summarizeQueries } from './summary.js'
+import { nameOf, summarizeLeases, summarizeQueries } from './summary.js'
 import { targetsOf } from './targets.js'
 
 function lease(contender: PoolContenderName, callers: number, round: number, cpuNs: number): LeaseRound {
@@ -15,6 +15,7 @@ function query(contender: PoolContenderName, round: number, perSecond: number, w
   return {
     contender,
     callers: 1,
+    setting: {},
     round,
     answered: 1,
     perSecond,
@@ -75,6 +76,18 @@ describe('the summary', () => {
       wrong: 7,
       errors: 3,
     })
+  })
+
+  it('compares with pg.Pool where it had the same setting, and with no other', () => {
+    const far = (round: QueryRound): QueryRound => ({ ...round, setting: { addedMs: 1, connections: 2 } })
+    const rounds = [query('pg.Pool', 1, 100), query('breakwater', 1, 200)]
+    const summary = summarizeQueries([...rounds, ...rounds.map(far).map(each => ({ ...each, perSecond: 50 }))])
+    expect(summary.map(({ setting, perSecond }) => [nameOf(setting), perSecond.ratio?.median])).toEqual([
+      ['', undefined],
+      ['', 2],
+      [', +1 ms, 2 connections', undefined],
+      [', +1 ms, 2 connections', 1],
+    ])
   })
 })
 

@@ -2,7 +2,7 @@
 
 import { spread } from '../report/spread.js'
 import { PEER } from './contenders/index.js'
-import type { Compared, LeaseRound, LeaseSummary, QueryRound, QuerySummary, Round } from './results.js'
+import type { Compared, LeaseRound, LeaseSummary, QueryRound, QuerySummary, Round, Setting } from './results.js'
 
 /** Returns one summary for each contender and number of callers, in the order in which they first appear. */
 export function summarizeLeases(rounds: readonly LeaseRound[]): LeaseSummary[] {
@@ -15,16 +15,26 @@ export function summarizeLeases(rounds: readonly LeaseRound[]): LeaseSummary[] {
 
 /** As `summarizeLeases`. */
 export function summarizeQueries(rounds: readonly QueryRound[]): QuerySummary[] {
-  const shares = distinct(rounds.map(each => each.slowShare))
-  return shares.flatMap(share => summarizeAlike(rounds.filter(each => each.slowShare === share)))
+  const settings = distinct(rounds.map(each => each.setting).map(nameOf))
+  return settings.flatMap(name => summarizeAlike(rounds.filter(each => nameOf(each.setting) === name)))
+}
+
+/** Returns what a table calls a setting; nothing for the usual one. */
+export function nameOf({ slowShare, addedMs, connections }: Setting): string {
+  const parts = [
+    ...(slowShare === undefined ? [] : [`${slowShare * 100} % slow`]),
+    ...(addedMs === undefined ? [] : [`+${addedMs} ms`]),
+    ...(connections === undefined ? [] : [`${connections} connections`]),
+  ]
+  return parts.map(part => `, ${part}`).join('')
 }
 
 function summarizeAlike(rounds: readonly QueryRound[]): QuerySummary[] {
-  const { slowShare } = rounds[0] ?? {}
+  const { setting = {} } = rounds[0] ?? {}
   return groups(rounds).map(({ contender, callers, own, peer }) => ({
     contender,
     callers,
-    ...(slowShare !== undefined && { slowShare }),
+    setting,
     perSecond: compare(own, peer, each => each.perSecond),
     cpuUs: compare(own, peer, each => each.cpuUs),
     p50: compare(own, peer, each => each.latencyMs.p50),

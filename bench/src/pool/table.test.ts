@@ -57,7 +57,7 @@ describe('the tables', () => {
       p999: compared(30, 0.5),
       cpuUs: compared(41, 0.8),
     }
-    const summary = [{ contender: 'breakwater' as const, callers: 1_000, ...figures, errors: 3, wrong: 2 }]
+    const summary = [{ contender: 'breakwater' as const, callers: 1_000, setting: {}, ...figures, errors: 3, wrong: 2 }]
     const results = { ...empty, queries: { rounds: [], summary } }
     const cells = [
       '',

@@ -4,6 +4,7 @@ import { formatCount, formatMs, tableOf, withRange } from '../report/format.js'
 import { formatTarget } from '../report/target.js'
 import { PEER } from './contenders/index.js'
 import type { Compared, LeaseSummary, PoolResults, QuerySummary } from './results.js'
+import { nameOf } from './summary.js'
 import { faultTable } from './table-of-faults.js'
 
 const LEASE_HEAD = ['acquire and release', 'contender', 'CPU ns', `vs ${PEER}`]
@@ -46,10 +47,9 @@ function leaseRow({ contender, callers, cpuNs }: LeaseSummary): string[] {
 
 /** The range is that of the ratio: within a round both had the same machine, from round to round it changes. */
 function queryRow(each: QuerySummary): string[] {
-  const { contender, callers, slowShare, perSecond, p50, p99, p999, cpuUs, errors, wrong } = each
-  const mixed = slowShare === undefined ? '' : `, ${slowShare * 100} % slow`
+  const { contender, callers, setting, perSecond, p50, p99, p999, cpuUs, errors, wrong } = each
   return [
-    named(callers === 1 ? '1 caller' : `${formatCount(callers)} callers${mixed}`, contender),
+    named(`${callers === 1 ? '1 caller' : `${formatCount(callers)} callers`}${nameOf(setting)}`, contender),
     contender,
     formatCount(perSecond.value.median),
     ratioWithRange(perSecond),

@@ -1,7 +1,8 @@
 /** The numbers that Breakwater's pool must reach, each against what was measured of it. */
 
 import { atLeast, atMost, type Target } from '../report/target.js'
-import type { Faults, LeaseSummary, QuerySummary } from './results.js'
+import type { Faults, LeaseSummary, QuerySummary, Setting } from './results.js'
+import { nameOf } from './summary.js'
 
 interface Measured {
   readonly leases: readonly LeaseSummary[]
@@ -9,10 +10,16 @@ interface Measured {
   readonly faults: readonly Faults[]
 }
 
+interface Comparable {
+  readonly contender: string
+  readonly callers?: number
+  readonly setting?: Setting
+}
+
 /** Returns a target for each part that was measured; of ratios the median counts, of several restarts the slowest. */
 export function targetsOf({ leases, queries, faults }: Measured): Target[] {
-  const isOurs = ({ contender, callers = 1 }: { contender: string; callers?: number }): boolean =>
-    contender === 'breakwater' && callers === 1
+  const isOurs = ({ contender, callers = 1, setting = {} }: Comparable): boolean =>
+    contender === 'breakwater' && callers === 1 && nameOf(setting) === ''
   const lease = leases.find(isOurs)?.cpuNs.ratio
   const query = queries.find(isOurs)?.perSecond.ratio
   const fault = faults.find(isOurs)
@@ -31,8 +38,10 @@ export function targetsOf({ leases, queries, faults }: Measured): Target[] {
 
 /** Of queries by a hundred callers, which share connections unless they are slow. */
 function targetsOfSharing(queries: readonly QuerySummary[]): Target[] {
-  const of = (contender: string, slowShare?: number): QuerySummary | undefined =>
-    queries.find(each => each.contender === contender && each.callers === 100 && each.slowShare === slowShare)
+  const of = (contender: string, setting: Setting = {}): QuerySummary | undefined => {
+    const name = nameOf(setting)
+    return queries.find(each => each.contender === contender && each.callers === 100 && nameOf(each.setting) === name)
+  }
   const targets: Target[] = []
   const { perSecond, cpuUs } = of('breakwater') ?? {}
   const rival = of('postgres.js')?.perSecond
@@ -43,8 +52,10 @@ function targetsOfSharing(queries: readonly QuerySummary[]): Target[] {
   if (perSecond && rival) {
     targets.push(atLeast(`queries a second ${by} postgres.js`, 1.3, perSecond.value.median / rival.value.median))
   }
+  const far = of('breakwater', { addedMs: 1 })?.perSecond.ratio
+  if (far) targets.push(atLeast(`queries a second ${by} pg.Pool, 1 ms further away`, 5, far.median, far))
   for (const share of [0.01, 0.05]) {
-    const mixed = of('breakwater', share)
+    const mixed = of('breakwater', { slowShare: share })
     const among = `with ${share * 100} % of 50 ms among them, times pg.Pool`
     const { perSecond, p99, p999 } = mixed ?? {}
     if (perSecond?.ratio) targets.push(atLeast(`queries a second ${among}`, 1, perSecond.ratio.median, perSecond.ratio))

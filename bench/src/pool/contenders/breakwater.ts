@@ -6,8 +6,8 @@ import type { PoolContender } from './contender.js'
 import { likePgPool } from './like-pg-pool.js'
 
 export const breakwater: PoolContender = {
-  open(connectionString) {
-    const pool = new Pool({ connectionString, max: CONNECTIONS })
+  open(connectionString, connections) {
+    const pool = new Pool({ connectionString, max: connections })
     return { ...likePgPool(pool), forceEnd: () => pool.dispose({ deadline: 0 }) }
   },
   lendDummies() {

@@ -24,7 +24,8 @@ export interface OpenPool {
 
 /** All options that are not given here are the pool's defaults. */
 export interface PoolContender {
-  open(postgresUrl: string): OpenPool
+  /** @param connections at most, for those that have more than one. */
+  open(postgresUrl: string, connections: number): OpenPool
   /** Returns a pool of at most `CONNECTIONS` resources that cost nothing. */
   lendDummies?(): Lender
 }

@@ -7,7 +7,7 @@ import { CONNECTIONS } from '../../contenders/contender.js'
 import { ensureTemplate, TEMPLATE } from '../../data/template.js'
 import { loadWorld } from '../../data/world.js'
 import type { Lender, OpenPool } from './contender.js'
-import { allContenders, importContender, type PoolContenderName } from './index.js'
+import { allContenders, importContender, limits, type PoolContenderName } from './index.js'
 
 const world = loadWorld()
 const cities = world.cities.slice(0, 500)
@@ -22,7 +22,7 @@ afterAll(() => database.drop())
 
 async function open(name: PoolContenderName): Promise<OpenPool> {
   const contender = await importContender(name)
-  const pool = contender.open(database.url)
+  const pool = contender.open(database.url, CONNECTIONS)
   onTestFinished(async () => void (await pool.end()))
   return pool
 }
@@ -64,6 +64,18 @@ describe.each(allContenders)('%s', name => {
     await database.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [before])
     await eventually(async () => expect(await pool.city(cities[0]?.id ?? 0)).toEqual(cities[0]))
     expect((await backends()).filter(pid => before.includes(pid))).toEqual([])
+  })
+})
+
+describe.each(limits)('%s', name => {
+  it('answers 500 queries at once with the 500 rows of the table, on one connection', async () => {
+    const pool = await open(name)
+    const rows = await Promise.all(cities.map(({ id }) => pool.city(id)))
+    expect(rows).toEqual(cities)
+    expect(await backends()).toHaveLength(1)
+    expect(await pool.city(1)).toBeUndefined()
+    await expect(pool.query('select bad')).rejects.toThrow('bad')
+    expect(await pool.city(cities[0]?.id ?? 0)).toEqual(cities[0])
   })
 })
 

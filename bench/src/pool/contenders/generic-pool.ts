@@ -8,11 +8,11 @@ import type { PoolContender } from './contender.js'
 import { openClient } from './open-client.js'
 
 export const genericPool: PoolContender = {
-  open(connectionString) {
-    const pool = createPoolOf<pg.Client>({
-      create: () => openClient(connectionString, () => {}),
-      destroy: client => client.end(),
-    })
+  open(connectionString, connections) {
+    const pool = createPoolOf<pg.Client>(
+      { create: () => openClient(connectionString, () => {}), destroy: client => client.end() },
+      connections,
+    )
     const run = async (query: string | pg.QueryConfig): Promise<pg.QueryResult> => {
       const client = await pool.acquire()
       try {
@@ -36,9 +36,9 @@ export const genericPool: PoolContender = {
       forceEnd: end,
     }
   },
-  lendDummies: () => createPoolOf({ create: async () => ({}), destroy: async () => {} }),
+  lendDummies: () => createPoolOf({ create: async () => ({}), destroy: async () => {} }, CONNECTIONS),
 }
 
-function createPoolOf<T>(factory: Factory<T>) {
-  return createPool(factory, { max: CONNECTIONS })
+function createPoolOf<T>(factory: Factory<T>, max: number) {
+  return createPool(factory, { max })
 }

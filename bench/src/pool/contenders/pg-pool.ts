@@ -7,8 +7,8 @@ import { DummyClient } from './dummy-client.js'
 import { likePgPool } from './like-pg-pool.js'
 
 export const pgPool: PoolContender = {
-  open(connectionString) {
-    const pool = new pg.Pool({ connectionString, max: CONNECTIONS })
+  open(connectionString, connections) {
+    const pool = new pg.Pool({ connectionString, max: connections })
     // It has no other end than this one, which waits for what runs.
     return { ...likePgPool(pool), forceEnd: () => pool.end() }
   },

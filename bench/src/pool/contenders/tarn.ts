@@ -8,14 +8,14 @@ import type { PoolContender } from './contender.js'
 import { openClient } from './open-client.js'
 
 export const tarn: PoolContender = {
-  open(connectionString) {
+  open(connectionString, connections) {
     const lost = new WeakSet<pg.Client>()
     const pool = new Pool<pg.Client>({
       create: () => openClient(connectionString, client => lost.add(client)),
       validate: client => !lost.has(client),
       destroy: client => client.end(),
       min: 0,
-      max: CONNECTIONS,
+      max: connections,
     })
     const run = async (query: string | pg.QueryConfig): Promise<pg.QueryResult> => {
       const client = await pool.acquire().promise

@@ -1,6 +1,5 @@
 /** The program that the bench forks for each contender: one pool, and the load on it in the same event loop. */
 
-import { CONNECTIONS } from '../../contenders/contender.js'
 import { answerCalls } from '../../process/answer-calls.js'
 import type { Lender, OpenPool } from '../contenders/contender.js'
 import { importContender } from '../contenders/index.js'
@@ -18,16 +17,16 @@ let load: CityLoad | undefined
 let slow: SlowQueries | undefined
 
 answerCalls<PoolCalls>({
-  async open({ contender, postgresUrl }) {
+  async open({ contender, postgresUrl, connections }) {
     const { open, lendDummies } = await importContender(contender)
     if (postgresUrl === undefined) {
       lender = lendDummies?.()
       return
     }
-    const opened = open(postgresUrl)
+    const opened = open(postgresUrl, connections)
     pool = opened
     lender = opened.lender
-    await Promise.all(Array.from({ length: CONNECTIONS }, () => opened.query(HOLD)))
+    await Promise.all(Array.from({ length: connections }, () => opened.query(HOLD)))
   },
   leases: order => measureLeases(given(lender), order),
   warmUp: order => cityLoad().warmUp(order),
