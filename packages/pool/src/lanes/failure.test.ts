@@ -1,6 +1,7 @@
 /** Lanes that break: who waits in them hears the truth, and is served otherwise where that is safe. */
 
 import { createHash } from 'node:crypto'
+import { Socket } from 'node:net'
 import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
 import type pg from 'pg'
@@ -15,6 +16,11 @@ import type { PoolConfig } from '../pool-options.js'
 const database = useSquares()
 const { sharing } = database
 const write = { text: WRITE, values: [999, 0] }
+
+/** Keeps the process busy. */
+function burn(ms: number): void {
+  for (const until = performance.now() + ms; performance.now() < until; );
+}
 
 /** A client that holds the lock of a row until it is told to commit. */
 async function lock(pool: Pool, n: number) {
@@ -130,6 +136,23 @@ describe('a query that keeps others waiting', () => {
     await held.commit()
     await blocked
     expect(pool.stats()).toMatchObject({ lanes: { moved: 0 }, created: 3 })
+  })
+
+  it('is not looked for in the time that this process takes to read a thousand answers', async () => {
+    const sockets: Socket[] = []
+    const stream = (): Socket => sockets[sockets.push(new Socket()) - 1] as Socket
+    const pool = await sharing({ max: 2, stream })
+    const caller = async (): Promise<void> => {
+      for (let query = 0; query < 5; query++) {
+        await row(pool, 7)
+        // All of them together make a turn that is longer than a query may keep others waiting, by this clock as well.
+        burn(1)
+      }
+    }
+    await Promise.all(Array.from({ length: 300 }, caller))
+    expect(pool.stats().lanes?.shared).toBeGreaterThan(1_000)
+    // A cancel request has a socket of its own.
+    expect(sockets).toHaveLength(pool.stats().created)
   })
 
   it('runs once, however often it was hit', async () => {

@@ -131,7 +131,7 @@ export class Lanes implements LaneHooks {
     this.#stuck = new StuckWatch({
       clock: ground.clock,
       lanes: this.#lanes,
-      workingSince: ({ sentAt }, oldestSince) => this.#statements.workingSince(sentAt, oldestSince),
+      workingMs: (query, oldestSince) => this.#workingMs(query, oldestSince),
       stream: () => ground.stream(),
       onStuck: ({ request }) => request.statement.shape.noteStuck(),
       onQuiet: lane => lane.moveOn(),
@@ -226,16 +226,18 @@ export class Lanes implements LaneHooks {
 
   #takes(lane: Lane): boolean {
     if (!lane.isOpen || lane.size >= MOST_QUERIES) return false
-    const { now, lastMs } = this.#statements.turn
     const { oldest } = lane
-    if (oldest) {
-      const lateMs = now - this.#statements.workingSince(oldest.sentAt, lane.oldestSince) - lastMs
-      if (lateMs > LATE_MS) return false
-    }
+    if (oldest && this.#workingMs(oldest, lane.oldestSince) > LATE_MS) return false
     const { connections, maxUses } = this.#ground
-    const isOver = this.#lanes.length > 1 || now - lane.openedAt >= TURN_MS
+    const isOver = this.#lanes.length > 1 || this.now() - lane.openedAt >= TURN_MS
     lane.isClosing = (isOver && connections.waiting.alone > 0) || lane.uses >= maxUses || lane.lease.isDue
     return !lane.isClosing
+  }
+
+  /** For how long the server has been at work on the oldest query of a lane, as far as this process can tell by now. */
+  #workingMs({ sentAt }: LaneQuery, oldestSince: number): number {
+    const { now, lastMs } = this.#statements.turn
+    return now - this.#statements.workingSince(sentAt, oldestSince) - lastMs
   }
 
   #open(lease: Lease<Connection>): Lane {

@@ -27,8 +27,12 @@ const CANCEL_MS = 1_000
 export interface StuckHooks {
   readonly clock: Clock
   readonly lanes: Iterable<Lane>
-  /** Since when the server has had nothing but the lane's oldest query to do, as far as is known. */
-  workingSince(query: LaneQuery, oldestSince: number): number
+  /**
+   * For how long the server has had nothing but the lane's oldest query to do, as far as is known. What this process has
+   * taken meanwhile to read the answers of others does not count: one turn with a thousand of them is longer than a query
+   * that is stuck.
+   */
+  workingMs(query: LaneQuery, oldestSince: number): number
   /** See `requestCancel`. */
   stream(): unknown
   /** A query is stuck; called once for each. */
@@ -57,12 +61,11 @@ export class StuckWatch {
   }
 
   readonly #look = (): void => {
-    const now = this.#hooks.clock.now()
     for (const lane of this.#hooks.lanes) {
       this.arm()
       const { oldest } = lane
       if (!oldest || !lane.connection.isUsable) continue
-      const ms = now - this.#hooks.workingSince(oldest, lane.oldestSince)
+      const ms = this.#hooks.workingMs(oldest, lane.oldestSince)
       if (ms < STUCK_MS) continue
       if (!this.#known.has(oldest)) {
         this.#known.add(oldest)
