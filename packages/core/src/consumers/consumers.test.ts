@@ -53,6 +53,37 @@ describe('a consumer of a Redis stream', () => {
     await redis.del(stream)
   })
 
+  it('goes on with a stream that was lost, and its group with it', async () => {
+    await filled(1)
+    let seen = 0
+    const consumer = make({ handle: () => void seen++ })
+    await consumer.start?.(context())
+    await eventually(() => seen === 1)
+    await redis.del(stream)
+    await eventually(async () => expect(await redis.exists(stream)).toBe(1))
+    await redis.xadd(stream, '*', 'n', '1')
+    await eventually(() => seen === 2)
+    await end(consumer)
+    await redis.del(stream)
+  })
+
+  it('lets go at once where there is no time left to finish', async () => {
+    await filled(1)
+    let isBegun = false
+    const handle = (_: unknown, { signal }: { signal: AbortSignal }): Promise<void> => {
+      isBegun = true
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const consumer = make({ handle })
+    await consumer.start?.(context())
+    await eventually(() => isBegun)
+    await consumer.pause?.(context())
+    await consumer.finish?.(context(0, AbortSignal.abort()))
+    await consumer.disconnect?.(context())
+    expect(await pending()).toBe(1)
+    await redis.del(stream)
+  })
+
   it('takes nothing new once it is paused, and finishes what it has', async () => {
     await filled(30)
     let begun = 0
