@@ -49,6 +49,11 @@ async function throughProxy(options?: PoolConfig): Promise<{ proxy: FaultProxy; 
   return { proxy, pool }
 }
 
+/** As the server has it. */
+async function squareOf(n: number): Promise<number> {
+  return (await database.stockPool().query(ROW, [n])).rows[0].square
+}
+
 describe('a backend that is killed', () => {
   it('fails the write it was at; what it had not read is run elsewhere', async () => {
     const pool = await sharing({ clock: nearlyStillClock }, write)
@@ -91,6 +96,21 @@ describe('a connection that is cut', () => {
     setTimeout(() => proxy.cut(), 20)
     expect(await writing).toMatchObject({ mayHaveRun: true })
     expect(await reading).toEqual({ n: 2, square: 4 })
+  })
+
+  it('when a write has run and its answer is on the way, fails it and does not run it again', async () => {
+    const count = { text: 'update squares set square = square + 1 where n = $1', values: [114] }
+    const { proxy, pool } = await throughProxy()
+    await learn(pool, count)
+    const before = await squareOf(114)
+    proxy.setLatency(1_000)
+    const writing = pool.query(count).catch(error => error)
+    await eventually(async () => expect(await squareOf(114)).toBe(before + 1))
+    proxy.cut()
+    await proxy.heal()
+    expect(await writing).toMatchObject({ mayHaveRun: true })
+    await row(pool, 2)
+    expect(await squareOf(114)).toBe(before + 1)
   })
 
   it('before the query leaves, costs nobody anything', async () => {

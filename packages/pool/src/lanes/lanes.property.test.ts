@@ -1,12 +1,15 @@
 /**
- * Random mixes on a real server: queries, errors, callers who go, cursors, transactions and killed backends through lanes.
+ * Random mixes on a real server: queries, errors, callers who go, cursors, transactions, killed backends and connections
+ * that are cut while answers are on the way, through lanes.
  * Every result belongs to its query, every promise settles, every acknowledged write is there once, no transaction leaks.
  */
 
-import { eventually } from '@breakwater/testkit'
+import { eventually, type FaultProxy, startProxy } from '@breakwater/testkit'
+import { testPostgres } from '@breakwater/testkit/vitest'
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { leisurelyClock } from '../../test/leisurely-clock.js'
+import { usePool } from '../../test/pool-kit.js'
 import { learn, ROW, row, useSquares } from '../../test/sharing-kit.js'
 import type { Pool } from '../pool.js'
 
@@ -20,12 +23,14 @@ type Fate = 'done' | 'not done' | 'unknown'
 
 class Mix {
   readonly pool: Pool
+  readonly #proxy: FaultProxy
   readonly fates = new Map<number, Fate>()
   readonly wrong: string[] = []
   static #ids = 0
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, proxy: FaultProxy) {
     this.pool = pool
+    this.#proxy = proxy
   }
 
   async read(n: number): Promise<void> {
@@ -108,11 +113,16 @@ class Mix {
     if (pid !== undefined) await database.killBackends([pid])
   }
 
+  async cut(): Promise<void> {
+    this.#proxy.cut()
+  }
+
   /** Runs what may lose its connection, which is nobody's fault here; any other failure is. */
   async #lost(work: () => Promise<void>): Promise<void> {
     await work().catch(error => {
       const { code, message } = error as { code?: string; message: string }
-      const isOfTheKill = code === '57P01' || code === 'ECONNRESET' || /terminated|not queryable/.test(message)
+      const isOfTheKill =
+        code === '57P01' || code === 'ECONNRESET' || code === 'EPIPE' || /terminated|not queryable/.test(message)
       if (!isOfTheKill) this.wrong.push(`${code} ${message}`)
     })
   }
@@ -132,17 +142,22 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.constant('transaction' as const) },
   { weight: 1, arbitrary: fc.constant('cursor' as const) },
   { weight: 1, arbitrary: fc.constant('kill' as const) },
+  { weight: 1, arbitrary: fc.constant('cut' as const) },
   { weight: 2, arbitrary: fc.constant('pause' as const) },
 )
 
 it('keeps its promises in any mix', { timeout: 120_000 }, async () => {
   await database.stockPool().query('create table effects (id int)')
   const steps = fc.array(fc.tuple(step, fc.integer({ min: 1, max: 600 })), { minLength: 30, maxLength: 150 })
+  const proxy = await startProxy(testPostgres())
+  onTestFinished(() => proxy.close())
   const property = fc.asyncProperty(steps, fc.integer({ min: 1, max: 4 }), async (steps, max) => {
-    const pool = database.pool({ max, clock: leisurelyClock })
+    const pool = usePool({ connectionString: proxy.url(database.url), max, clock: leisurelyClock })
     pool.on('error', () => undefined)
     await learn(pool, { text: ROW, values: [1] }, { text: DIVIDE, values: [4, 2] }, { text: INSERT, values: [0] })
-    const mix = new Mix(pool)
+    // So that what is cut has often run.
+    proxy.setLatency(6)
+    const mix = new Mix(pool, proxy)
     const under: Promise<void>[] = []
     for (const [name, n] of steps) {
       if (name === 'pause') await new Promise(resolve => setTimeout(resolve, n % 4))
@@ -157,6 +172,7 @@ it('keeps its promises in any mix', { timeout: 120_000 }, async () => {
     await eventually(() =>
       expect(pool.stats()).toMatchObject({ leased: 0, pending: 0, lanes: { open: 0, running: 0 } }),
     )
+    proxy.setLatency(0)
     await pool.dispose()
     await expectFates(mix.fates)
   })
