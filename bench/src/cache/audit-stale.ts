@@ -8,7 +8,7 @@ import { CacheLanes } from './lanes.js'
 import type { StaleAudit } from './results.js'
 import { countStale } from './stale-reads.js'
 
-const SIZE = { quick: { durationMs: 6_000 }, full: { durationMs: 20_000 } }
+const SIZE = { quick: { durationMs: 5_000 }, full: { durationMs: 20_000 } }
 const PROCESSES = 4
 const READERS = 10
 const WRITERS = 2

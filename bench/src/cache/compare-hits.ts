@@ -8,7 +8,7 @@ import { type CacheLane, CacheLanes } from './lanes.js'
 import type { HitOrder } from './protocol.js'
 import type { CacheRound } from './results.js'
 
-const SIZE = { quick: { rounds: 5, ms: 300 }, full: { rounds: 11, ms: 1_000 } }
+const SIZE = { quick: { rounds: 3, ms: 300 }, full: { rounds: 11, ms: 1_000 } }
 /** After which even heavy libraries run as fast as they ever will. Source: found when the peers were measured. */
 const WARM_UP_MS = 1_000
 const MEMORY_ENTRIES = 10_000

@@ -7,7 +7,7 @@ import { CacheLanes } from './lanes.js'
 import type { FrozenRedis } from './results.js'
 
 /** No caller is observed for longer. */
-const CAP_MS = 2_000
+const CAP_MS = 1_000
 const LOAD_MS = 5
 
 /** Adds to `found` as it goes on. */

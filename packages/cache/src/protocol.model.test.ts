@@ -1,6 +1,6 @@
 /**
- * Any order of reads, loads, writes, deletions, tags, clears, crashes, cuts and failovers with loss, over three instances on
- * a real Redis, held against one promise: a read that begins after an invalidation has been heard answers with nothing that
+ * Any order of reads, loads, writes, deletions, tags, clears, crashes, cuts, a trimmed log and failovers with loss, over three
+ * instances on a real Redis, held against one promise: a read that begins after an invalidation has been heard answers with nothing that
  * was older than it.
  *
  * The model is the source of truth: a row a key, its version counted up by each write. `least` is what a read may answer
@@ -140,6 +140,12 @@ class World {
     }
   }
 
+  /** Of the log only the last entry is left: who is cut off has missed the others. */
+  async trim(): Promise<void> {
+    const { redis, namespace } = this.instances
+    for (const log of await redis.keys(`${namespace}:*:log`)) await redis.xtrim(log, 'MAXLEN', 1)
+  }
+
   /** Another server takes over with what was replicated last; all connections are to the old one. */
   async failOver(): Promise<void> {
     const { redis, namespace } = this.instances
@@ -183,7 +189,7 @@ class World {
 type Step =
   | { readonly do: 'read' | 'change' | 'expire'; readonly at: number; readonly key: string }
   | { readonly do: 'deleteTag' | 'clear' | 'crash' | 'cut' | 'heal'; readonly at: number }
-  | { readonly do: 'letGo' | 'replicate' | 'failOver' }
+  | { readonly do: 'letGo' | 'replicate' | 'trim' | 'failOver' }
 
 /** Goes up with each entry of the log that an instance has taken, or knows that it has missed. */
 function heardBy(cache: Cache): number {
@@ -205,7 +211,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constantFrom('letGo' as const, 'letGo' as const, 'replicate' as const) }),
+    arbitrary: fc.record({
+      do: fc.constantFrom('letGo' as const, 'letGo' as const, 'replicate' as const, 'trim' as const),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('failOver' as const) }) },
 )
@@ -213,6 +221,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 async function take(world: World, now: Step): Promise<void> {
   if (!('at' in now)) {
     if (now.do === 'replicate') return world.replicate()
+    if (now.do === 'trim') return world.trim()
     if (now.do === 'failOver') return world.failOver()
     world.letGo()
     await Promise.race([Promise.all(world.reads), new Promise(resolve => setTimeout(resolve, 20))])

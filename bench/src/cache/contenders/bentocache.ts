@@ -8,7 +8,7 @@ import type { CacheContender } from './contender.js'
 export const bentocache: CacheContender = {
   open({ tiers, redis, ttlMs, load }) {
     const connection = { host: redis.host, port: redis.port }
-    const memory = memoryDriver({ maxSize: '64mb' })
+    const memory = memoryDriver({ maxSize: '64mb', maxItems: 100_000 })
     const store = bentostore()
     if (tiers !== 'redis') store.useL1Layer(memory)
     if (tiers !== 'memory') store.useL2Layer(redisDriver({ connection }))

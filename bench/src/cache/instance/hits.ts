@@ -10,7 +10,7 @@ import type { HitOrder, HitOutcome } from '../protocol.js'
 const HITS_A_TURN = 1_000
 const HOT_KEYS = 100
 /** After which what was loaded is stored. */
-const STORED_AFTER_MS = 100
+const STORED_AFTER_MS = 50
 
 export async function measureHits(cache: OpenCache, prefix: string, order: HitOrder): Promise<HitOutcome> {
   const { keys: count, callers, durationMs, many = 1 } = order

@@ -40,7 +40,12 @@ export function batched<V, K extends CacheKey>(
     }
     // By canonical text: a driver may hand 42 back as '42'.
     const byKey = new Map([...found].map(([id, value]) => [encodeKey(id), value]))
-    return ids.map(id => ({ value: byKey.get(encodeKey(id)) ?? null, loadMs, ttlMs: undefined, tags: [] }))
+    return ids.map(id => {
+      const key = encodeKey(id)
+      // What is left out does not exist; what is there and undefined is a mistake, and is told so when it is encoded.
+      const value = byKey.has(key) ? (byKey.get(key) as V | null) : null
+      return { value, loadMs, ttlMs: undefined, tags: [] }
+    })
   })
   return (id, by) => batch.add({ id, by })
 }

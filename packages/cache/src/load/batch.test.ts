@@ -137,6 +137,19 @@ describe('getMany', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('takes undefined in the Map for the mistake that it is, of its key alone', async () => {
+    const cache = new Cache({ clock: new FakeClock() })
+    const loadMany = async (): Promise<Map<string, string>> =>
+      new Map([
+        ['a', undefined as never],
+        ['b', 'v'],
+      ])
+    const space = cache.space<string, string>('s', { ...MINUTE, loadMany })
+    const [a, b, c] = await Promise.allSettled(['a', 'b', 'c'].map(id => space.get(id)))
+    expect(a).toMatchObject({ reason: { kind: 'usage', code: 'CACHE_VALUE_INVALID' } })
+    expect([b, c]).toMatchObject([{ value: 'v' }, { value: null }])
+  })
+
   it('takes anything but a Map for the mistake that it is', async () => {
     const cache = new Cache({ clock: new FakeClock() })
     const space = cache.space<string, number>('s', { ...MINUTE, loadMany: (async () => ['v']) as never })
