@@ -52,12 +52,12 @@ class World {
   async open(): Promise<void> {
     for (let i = 0; i < INSTANCES; i++) {
       const proxy = await startProxy(testRedis())
-      this.nodes.push({ proxy, cut: false, waiting: new Map(), held: new Map(), ...(await this.connect(proxy)) })
+      this.nodes.push({ proxy, cut: false, waiting: new Map(), held: new Map(), ...(await this.connect(proxy, i)) })
     }
     await this.replicate()
   }
 
-  async connect(proxy: FaultProxy): Promise<Pick<Node, 'cache' | 'space' | 'client'>> {
+  async connect(proxy: FaultProxy, at: number): Promise<Pick<Node, 'cache' | 'space' | 'client'>> {
     const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 10 })
     client.on('error', () => {})
     const cache = new Cache({
@@ -65,6 +65,8 @@ class World {
       namespace: this.instances.namespace,
       redisTimeout: 200,
       maxLag: MAX_LAG_MS,
+      // One has nothing but what Redis holds.
+      ...(at === INSTANCES - 1 && { memory: false }),
     })
     const space = cache.space<number, string>('s', {
       ttl: '1m',
@@ -253,7 +255,7 @@ async function take(world: World, now: Step): Promise<void> {
       node.cut = false
       node.waiting.clear()
       node.held.clear()
-      Object.assign(node, await world.connect(node.proxy))
+      Object.assign(node, await world.connect(node.proxy, now.at))
       return
     }
     case 'cut':
