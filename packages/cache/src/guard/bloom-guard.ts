@@ -32,7 +32,8 @@
  * 3. Adds that are not acknowledged. The writer must not wait for ever, and its row will exist. So every instance also lets Redis
  *    know that it is there (presence.ts), and stops when it owes an add (debts.ts). Once it is overdue, all checks answer
  *    "unknown": only then the add resolves. When the instance is back and has told what it owed, the guard closes again as
- *    if nothing had been; when it does not come back, it is given up and the filter is built anew.
+ *    if nothing had been; when it does not come back, it is given up and the filter is built anew. A header of another
+ *    history hands on who is there: after a failover the one that has yet to find the new server is overdue as before.
  *
  * 4. Building. Some instance takes the right to build and opens a next epoch: from that step on every add goes to both. Then
  *    it waits until all transactions have ended that were open at that step, as CREATE INDEX CONCURRENTLY does [3], and
@@ -49,7 +50,8 @@
  * What is left: a server that a partition keeps apart, and that still takes itself for the master, answers from its own past:
  * `min-replicas-to-write` bounds that. A clock of the server that jumps forward ends leases there that still hold here, for
  * TRUST_MS. An instance that alone is cut off from Redis while it inserts is waited for, with
- * all guards open, for FORGET_MS; rows that it inserts after that are denied by the others until it is back.
+ * all guards open, for FORGET_MS; rows that it inserts after that are denied by the others until it is back. So are those
+ * of one that is cut off while Redis loses the whole header, and not by a failover, which leaves an older one.
  *
  * Sources: [1] Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 1970. [2] Gray and Cheriton,
  * "Leases: an efficient fault-tolerant mechanism for distributed file cache consistency", SOSP 1989. [3] PostgreSQL,

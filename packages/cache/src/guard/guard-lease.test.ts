@@ -107,3 +107,22 @@ describe('a copy', () => {
     }
   })
 })
+
+describe('an instance that is cut off from Redis', () => {
+  it('is waited for with all guards open, also by a server that came with a failover meanwhile', async () => {
+    await using pair = await nearAndFar()
+    const { a, b, near, proxy } = pair
+    const [header = ''] = await keysOf(near, 'header')
+    expect((await near.redis.hkeys(header)).filter(field => field.startsWith('m:'))).toHaveLength(2)
+    proxy.halfOpen()
+    await near.redis.hset(header, 'server', 'the one before')
+    await eventually(() => expect(a.space.guard?.stats.builds).toBe(2))
+    // It resolves when every guard is open, and then its row is there.
+    await b.space.guard?.add(777)
+    expect(await a.space.guard?.mayContain('777')).toBe(true)
+    await proxy.heal()
+    proxy.cut()
+    await eventually(async () => expect(await a.space.guard?.mayContain('778')).toBe(false))
+    expect(await a.space.guard?.mayContain('777')).toBe(true)
+  })
+})

@@ -237,7 +237,8 @@ return 1`,
 /**
  * Opens an epoch, whose chunks are there already: from now on every add goes to it too. KEYS header, build; ARGV epoch, size,
  * hashes, lease ms, ms for which a copy may be believed, ms after which an instance that has lapsed is given up, the
- * epoch that it is to replace ('' for none). Replies 1 to the one builder.
+ * epoch that it is to replace ('' for none). Replies 1 to the one builder. A header of another history still tells which
+ * instances there are: one that is cut off lets its adds go ahead because it is overdue, which a new header has to know.
  */
 export const begin: Script = new Script(
   'begin',
@@ -246,9 +247,21 @@ if server == '' then return redis.error_reply('READONLY this server is not the m
 if ours and header.epoch ~= ARGV[7] then return 0 end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[4]) then return 0 end
 if not ours then
+  local there, earliest = {}, nil
+  for field, value in pairs(header) do
+    if string.sub(field, 1, 2) == 'm:' and tonumber(value) >= now - ARGV[6] then
+      there[#there + 1] = field
+      there[#there + 1] = value
+      if not earliest or tonumber(value) < tonumber(earliest) then earliest = value end
+    end
+  end
+  if earliest then
+    there[#there + 1] = 'nextLapse'
+    there[#there + 1] = earliest
+  end
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'state', 'building', 'epoch', '', 'version', '${HASH_VERSION}', 'server', server,
-    'sequence', string.format('%.0f', now * 1000), 'distrust', string.format('%.0f', now + ARGV[5]))
+    'sequence', string.format('%.0f', now * 1000), 'distrust', string.format('%.0f', now + ARGV[5]), unpack(there))
 else
   for field, value in pairs(header) do
     if string.sub(field, 1, 2) == 'm:' and tonumber(value) < now - ARGV[6] then
