@@ -61,7 +61,7 @@ const KEYS = Array.from({ length: 60 }, (_, i) => i)
 describe.each([
   ['a Cluster', clusterTopology],
   ['Sentinels', sentinelTopology],
-] as const)('on %s', (name, start) => {
+] as const)('on %s', { timeout: 60_000 }, (name, start) => {
   let topology: Topology
 
   beforeAll(async () => {
