@@ -149,7 +149,7 @@ describe('query', () => {
     await Promise.all(Array.from({ length: 10 }, caller))
     expect(failures).toHaveLength(3_000)
     expect(new Set(failures)).toEqual(new Set(['42703']))
-    expect(pool.stats()).toMatchObject({ created: 3, idle: 3 })
+    await eventually(() => expect(pool.stats()).toMatchObject({ created: 3, idle: 3 }))
   })
 
   it("closes it with onQueryError: 'destroy', as pg does", async () => {
