@@ -4,7 +4,7 @@ import { systemClock } from '@breakwater/kernel'
 import { eventually, type RedisServer, startRedisCluster, startRedisSentinels } from '@breakwater/testkit'
 import { allowLeftovers } from '@breakwater/testkit/vitest'
 import { Cluster, type ClusterOptions, Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bloomGuard } from './guard/bloom-guard.js'
 import type { BoundGuard } from './guard/guard.js'
 import { Gate, type Instances, instancesWith } from './instances.fixture.js'
@@ -21,6 +21,8 @@ interface Topology extends AsyncDisposable {
   cutOff(slot: number): Promise<void>
   moveSlot(slot: number): Promise<void>
   owner(slot: number): Promise<RedisServer>
+  /** Resolves when what a test has done to it is undone. */
+  whole(): Promise<void>
 }
 
 async function clusterTopology(): Promise<Topology> {
@@ -68,6 +70,7 @@ describe.each([
     topology = await start()
   })
   afterAll(() => topology[Symbol.asyncDispose]())
+  beforeEach(() => topology.whole())
 
   const instances = (): Instances<Redis | Cluster> => instancesWith(() => topology.open())
 

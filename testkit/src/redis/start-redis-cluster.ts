@@ -150,13 +150,19 @@ export class RedisCluster implements AsyncDisposable {
     for (const replica of replicas) {
       await until(async () => (await replica.info('replication', 'master_link_status')) === 'up')
     }
-    await this.#everywhere(async node => {
-      const ranges = (await node.ask('CLUSTER', 'SLOTS')) as unknown[][]
-      const isOk = infoField(await node.ask('CLUSTER', 'INFO'), 'cluster_state') === 'ok'
-      // A range is its ends, then its master and its replica.
-      const length = 3 + replicas.length / masters.length
-      return isOk && ranges.length === masters.length && ranges.every(range => range.length === length)
+    await this.#everywhere(node => this.#knowsAll(node))
+  }
+
+  /** Resolves when all is as it was made, whoever the masters are: all nodes run, and every master has its replica. */
+  async whole(): Promise<void> {
+    for (const node of this.#nodes) await until(async () => (await node.ask('PING')) === 'PONG')
+    for (const node of this.#nodes) await node.reconnect()
+    const replicas = this.#nodes.length - this.#masters
+    await until(async () => {
+      const links = await Promise.all(this.#nodes.map(node => node.info('replication', 'master_link_status')))
+      return links.filter(link => link === 'up').length === replicas
     })
+    await this.#everywhere(node => this.#knowsAll(node))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,6 +185,15 @@ export class RedisCluster implements AsyncDisposable {
       if ((await node.info('replication', 'master_port')) === String(master.server.port)) return node
     }
     throw new Error(`the master on port ${master.server.port} has no replica that runs`)
+  }
+
+  /** Whether a node knows who owns each slot, and who is the replica. */
+  async #knowsAll(node: RedisNode): Promise<boolean> {
+    const ranges = (await node.ask('CLUSTER', 'SLOTS')) as unknown[][]
+    const isOk = infoField(await node.ask('CLUSTER', 'INFO'), 'cluster_state') === 'ok'
+    // A range is its ends, then its master and its replica.
+    const length = 2 + this.#nodes.length / this.#masters
+    return isOk && ranges.every(range => range.length === length)
   }
 
   #agreeOn(slot: number, owner: RedisNode): Promise<void> {

@@ -132,6 +132,21 @@ export class RedisSentinels implements AsyncDisposable {
     }
   }
 
+  /** Resolves when all is as it was made, whoever the master is: all servers run, and the others replicate it. */
+  async whole(): Promise<void> {
+    for (const node of this.#nodes) await until(async () => (await node.ask('PING')) === 'PONG')
+    for (const node of this.#nodes) await node.reconnect()
+    await until(async () => {
+      const master = await this.#agreed()
+      if (master === undefined) return false
+      const others = this.#nodes.filter(node => node !== master)
+      const masters = await Promise.all(others.map(node => node.info('replication', 'master_port')))
+      const links = await Promise.all(others.map(node => node.info('replication', 'master_link_status')))
+      return masters.every(port => port === String(master.server.port)) && links.every(link => link === 'up')
+    })
+    await this.formed()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const all = [...this.sentinels, ...this.servers]
     await Promise.all(all.map(server => server[Symbol.asyncDispose]()))
