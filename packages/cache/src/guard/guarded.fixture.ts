@@ -27,6 +27,11 @@ export class Table {
   }
 }
 
+/** Loads that were not the audit's: that asks for one denied key in a hundred. */
+export function loadsBesideAudits({ loads }: Table, ...guarded: readonly Pick<Guarded, 'space'>[]): number {
+  return guarded.reduce((left, { space }) => left - (space.guard?.stats.audits ?? 0), loads)
+}
+
 export interface Guarded {
   readonly cache: Cache
   readonly space: Space<{ id: number }, number>
