@@ -39,7 +39,7 @@ describe('a rebuild', () => {
     const rebuilt = a.space.guard?.rebuild()
     await reached
     expect(await b.space.get(5_000)).toBeNull()
-    expect(loadsBesideAudits(table, a, b)).toBe(0)
+    await eventually(() => expect(loadsBesideAudits(table, a, b)).toBe(0))
     await b.space.guard?.add(777)
     table.ids.add(777)
     expect(await a.space.get(777)).toEqual({ id: 777 })

@@ -27,7 +27,7 @@ export class Table {
   }
 }
 
-/** Loads that were not the audit's: that asks for one denied key in a hundred. */
+/** Loads that were not the audit's, which asks for one denied key in a hundred; fewer than none while it is about to. */
 export function loadsBesideAudits({ loads }: Table, ...guarded: readonly Pick<Guarded, 'space'>[]): number {
   return guarded.reduce((left, { space }) => left - (space.guard?.stats.audits ?? 0), loads)
 }
