@@ -2,10 +2,10 @@
 
 import { Deadline, systemClock } from '@breakwater/kernel'
 import { Pool } from '@breakwater/pool'
-import { type Database, eventually, startProxy } from '@breakwater/testkit'
+import { type Database, eventually, startProxy, startRedis } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Consumer } from '../lifecycle/component.js'
 import { postgresQueueConsumer, redisStreamConsumer } from './index.js'
 
@@ -151,6 +151,38 @@ describe('a consumer of a Redis stream', () => {
     await proxy.close()
     await redis.del(stream)
   })
+})
+
+it('a consumer of a Redis stream does not handle again what it could not acknowledge when that comes back to it', async () => {
+  await using server = await startRedis({ own: true })
+  const redis = new Redis(server.url)
+  onTestFinished(() => redis.disconnect())
+  await redis.call('ACL', 'SETUSER', 'default', '-xack')
+  let handled = 0
+  const consumer = redisStreamConsumer({
+    redis,
+    stream: 's',
+    group: 'g',
+    block: 20,
+    claimAfter: 20,
+    handle: () => void handled++,
+  })
+  await consumer.start?.(context())
+  await redis.xadd('s', '*', 'n', '0')
+  // Given out for the second time, and the third.
+  await eventually(async () => {
+    const [[, , , deliveries] = []] = (await redis.xpending('s', 'g', '-', '+', 1)) as [
+      string,
+      string,
+      number,
+      number,
+    ][]
+    expect(deliveries).toBeGreaterThan(2)
+  })
+  await redis.call('ACL', 'SETUSER', 'default', '+xack')
+  await end(consumer)
+  expect(((await redis.xpending('s', 'g')) as [number])[0]).toBe(0)
+  expect(handled).toBe(1)
 })
 
 describe('a queue in Postgres', () => {

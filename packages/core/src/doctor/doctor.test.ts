@@ -5,8 +5,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pool, sizePool } from '@breakwater/pool'
-import { buildProgram, type Database } from '@breakwater/testkit'
+import { buildProgram, type Database, startRedis } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createDataAccess, type DataAccess, type DataAccessOptions } from '../data-access.js'
 import { advise } from './advice.js'
@@ -152,6 +153,18 @@ describe('the component environment', () => {
     const step = data.timeline().steps.find(({ name }) => name === 'environment')
     // It would have been two seconds.
     expect(step?.durationMs).toBeLessThan(1_500)
+  })
+
+  it('ends no start for a Redis that hangs', async () => {
+    await using server = await startRedis({ own: true })
+    const redis = new Redis(server.url)
+    onTestFinished(() => redis.disconnect())
+    await redis.ping()
+    server.hang()
+    const data = make({ redis })
+    await data.init()
+    expect(lines).toContainEqual(finding('redis', 'unknown'))
+    server.resume()
   })
 
   it('holds the stop against who kills as long as handleSignals allows it', async () => {

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { BreakwaterError, type Clock, type Logger, type StepContext } from '@breakwater/kernel'
+import { BreakwaterError, type Clock, Deadline, type Logger, type StepContext } from '@breakwater/kernel'
 import type { Pool } from '@breakwater/pool'
 import type { BuiltInComponent } from '../lifecycle/component.js'
 import { reasonOf } from '../lifecycle/failure.js'
@@ -86,11 +86,12 @@ export function asker(pool: Pool, signal: AbortSignal): Ask {
   return async text => (await pool.query({ text, signal })).rows
 }
 
-/** Resolves with what was learned, or with why nothing was. */
+/** Resolves with what was learned, or with why nothing was; not later than the signal, whatever the client waits for. */
 export function askRedis(redis: AnyRedis, clock: Clock, signal: AbortSignal): Promise<RedisFacts | string> {
+  const unbounded = new Deadline(clock, Number.POSITIVE_INFINITY)
   return asked(async () => {
     await whenReady(redis, signal)
-    return redisFacts(() => redis.info(), clock)
+    return redisFacts(() => unbounded.race(redis.info(), () => undefined, signal), clock)
   })
 }
 

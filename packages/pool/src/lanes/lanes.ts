@@ -80,9 +80,9 @@ export interface Ground {
   /** Runs a query on a connection of its own. */
   alone(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult>
   /** Takes one second try from the budget, if there is one left. */
+  mayRetry(): boolean
   /** Whose a query is; called in its caller's context. */
   readonly queryTags: (() => QueryTags | undefined) | undefined
-  mayRetry(): boolean
   stream(): unknown
   /** pg's option, for queries that do not say themselves. */
   queryTimeoutMs(): number
