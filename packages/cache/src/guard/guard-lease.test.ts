@@ -90,6 +90,27 @@ describe('a copy', () => {
     expect(await b.space.guard?.mayContain('777')).toBe(true)
   })
 
+  it('is waited for by an add that finds no header any more', async () => {
+    await using pair = await nearAndFar()
+    const { a, b, near, proxy } = pair
+    await believed(b, '777')
+    proxy.halfOpen()
+    await near.redis.del(await keysOf(near, 'header'))
+    const denies = b.space.guard?.mayContain('777')
+    await a.space.guard?.add(777)
+    expect(denies).toBe(false)
+    expect(await b.space.guard?.mayContain('777')).toBe(true)
+  })
+
+  it('asks Redis when it may have missed adds, until it has been fetched anew', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const made = await ready(instances, new Table(upTo(100)))
+    await believed(made, '777')
+    made.space.guard?.missed?.()
+    expect(made.space.guard?.mayContain('777')).toBeInstanceOf(Promise)
+    await believed(made, '777')
+  })
+
   it('wakes those who wait for it when it has heard', async () => {
     await using instances = instancesOn(testRedis().url)
     const table = new Table(upTo(100))

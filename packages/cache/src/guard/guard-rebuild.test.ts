@@ -1,6 +1,6 @@
 /** A filter that is built anew while it is in use. */
 
-import { eventually } from '@breakwater/testkit'
+import { eventually, FakeClock } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 import { instancesOn } from '../instances.fixture.js'
@@ -104,6 +104,41 @@ describe('a rebuild', () => {
     await eventually(() => expect(table.scans).toBe(2), 10_000)
     await eventually(() => expect(space.guard?.stats.errorRate).toBeLessThan(0.01))
     expect(space.guard?.stats.entries).toBe(300)
+  })
+
+  it('lets every read through while it takes the place of bits that may lack what a lost instance owes', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const { scan, reached, goOn } = heldScan(table)
+    const { space } = await ready(instances, table, { scan })
+    const [header = ''] = await keysOf(instances, 'header')
+    // One that was last heard of so long ago that it is given up.
+    await instances.redis.hset(header, 'm:lost', Date.now() - 11_000)
+    await reached
+    expect(await instances.redis.hexists(header, 'm:lost')).toBe(0)
+    await eventually(() => expect(space.guard?.state).toBe('suspect'))
+    expect(await instances.redis.hget(header, 'state')).toBe('suspect')
+    goOn()
+    await eventually(() => expect(space.guard?.state).toBe('ready'))
+    expect(await space.guard?.mayContain('5000')).toBe(false)
+  })
+
+  it('keeps the right to build for as long as it takes', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const table = new Table(upTo(100))
+    const { scan, reached, goOn } = heldScan(table)
+    await ready(instances, table, { scan })
+    const clock = new FakeClock()
+    const builder = guarded(instances.make({ clock }), table, { scan })
+    await builder.cache.initGuards()
+    const rebuilt = builder.space.guard?.rebuild()
+    await reached
+    const [build = ''] = await keysOf(instances, 'build')
+    await instances.redis.pexpire(build, 5_000)
+    await clock.advance(4_000)
+    await eventually(async () => expect(await instances.redis.pttl(build)).toBeGreaterThan(5_000))
+    goOn()
+    await rebuilt
   })
 
   it('is given up when its scan takes too long, and leaves the old bits in use', async () => {
