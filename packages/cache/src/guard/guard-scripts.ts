@@ -300,7 +300,10 @@ if redis.call('HGET', KEYS[1], 'next') == ARGV[1] then redis.call('HDEL', KEYS[1
 return 1`,
 )
 
-/** Adds what was scanned to what was added meanwhile. KEYS build, chunk, place to put it in between; ARGV epoch, bytes. Replies 1, or 0 if either is lost. */
+/**
+ * Adds what was scanned to what was added meanwhile; from then on the chunk does not go by itself. KEYS build, chunk, place
+ * to put it in between; ARGV epoch, bytes. Replies 1, or 0 if either is lost.
+ */
 export const mergeChunk: Script = new Script(
   'mergeChunk',
   `
@@ -318,7 +321,6 @@ export const finish: Script = new Script(
 if not ours or redis.call('GET', KEYS[2]) ~= ARGV[1] or header.next ~= ARGV[1] then return 0 end
 for i = 3, #KEYS do
   if redis.call('STRLEN', KEYS[i]) ~= tonumber(ARGV[i + 1]) then return 0 end
-  redis.call('PERSIST', KEYS[i])
 end
 redis.call('HSET', KEYS[1], 'state', 'ready', 'epoch', ARGV[1], 'size', header.nextSize, 'hashes', header.nextHashes,
   'entries', ARGV[2] + header.nextEntries, 'builtAt', string.format('%.0f', now), 'highWater', ARGV[3])
