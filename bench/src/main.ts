@@ -7,7 +7,7 @@ import { relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { formatCacheTables, formatCacheVerdicts } from './cache/table.js'
 import { runBench } from './driver/run-bench.js'
-import { formatFleetTable, formatSimulatedTable } from './fleet/table.js'
+import { formatFleetTable, formatFleetVerdicts, formatSimulatedTable } from './fleet/table.js'
 import { formatGuardTables, formatGuardVerdicts } from './guard/table.js'
 import { formatSoakTable, formatSoakVerdicts, hasSoakFailed } from './guard-soak/report.js'
 import { formatPoolTables, formatPoolVerdicts } from './pool/table.js'
@@ -104,7 +104,7 @@ function print(results: Results): void {
     ...(scenarios.length > 0 ? [formatTable(results)] : []),
     ...formatVerdicts(results),
     ...(pool ? [...formatPoolTables(pool), ...formatPoolVerdicts(pool)] : []),
-    ...(fleet ? formatFleetTable(fleet) : []),
+    ...(fleet ? [formatFleetTable(fleet), ...formatFleetVerdicts(fleet)] : []),
     ...(simulatedFleets ? [formatSimulatedTable(simulatedFleets)] : []),
     ...(cache ? [...formatCacheTables(cache), ...formatCacheVerdicts(cache)] : []),
     ...(guard ? [...formatGuardTables(guard), ...formatGuardVerdicts(guard)] : []),

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from '@breakwater/pool'
 import pg from 'pg'
 import { answerCalls } from '../process/answer-calls.js'
-import type { FleetCalls } from './protocol.js'
+import type { FleetCalls, InstanceCounts } from './protocol.js'
 import type { FleetContenderName } from './results.js'
 
 /** What a team gives each instance of a service by hand; Breakwater's may have more, where the others leave it. */
@@ -21,10 +21,9 @@ const counts = { answered: 0, errors: 0, refused: 0 }
 async function ask(): Promise<void> {
   while (callers <= wanted) {
     try {
-      await pool?.query(QUERY)
+      await useConnection(pool as pg.Pool)
       counts.answered++
     } catch (error) {
-      if (pool?.ending) break
       counts.errors++
       if ((error as { code?: unknown }).code === '53300') counts.refused++
       await sleep(AFTER_ERROR_MS)
@@ -33,10 +32,33 @@ async function ask(): Promise<void> {
   callers--
 }
 
+/** As a transaction does: what is shared out is connections, so that each caller has to want one of its own. */
+async function useConnection(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await client.query(QUERY)
+  } finally {
+    client.release()
+  }
+}
+
 function open(contender: FleetContenderName, connectionString: string): pg.Pool {
   const options = { connectionString, max: MAX[contender] }
   const opened = contender === 'breakwater' ? new Pool({ ...options, fleet: true }) : new pg.Pool(options)
   return opened.on('error', () => undefined)
+}
+
+function counted(): InstanceCounts {
+  const fleet = pool instanceof Pool ? pool.stats().fleet : undefined
+  const { answered, errors, refused } = counts
+  const held = fleet?.held ?? pool?.totalCount ?? 0
+  return { answered, errors, refused: fleet?.refused ?? refused, held, looks: fleet?.looks ?? 0 }
+}
+
+async function finish(): Promise<InstanceCounts> {
+  wanted = 0
+  if (pool && !pool.ending) await pool.end()
+  return counted()
 }
 
 answerCalls<FleetCalls>({
@@ -52,13 +74,10 @@ answerCalls<FleetCalls>({
     }
   },
   async counts() {
-    const fleet = pool instanceof Pool ? pool.stats().fleet : undefined
-    const { answered, errors, refused } = counts
-    const connections = pool?.totalCount ?? 0
-    return { answered, errors, refused: fleet?.refused ?? refused, connections, looks: fleet?.looks ?? 0 }
+    return counted()
   },
+  finish,
   async close() {
-    wanted = 0
-    await pool?.end()
+    await finish()
   },
 })

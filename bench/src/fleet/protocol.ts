@@ -9,8 +9,9 @@ export interface InstanceCounts {
   readonly errors: number
   /** Connections that the server refused, whether or not a query failed for it. */
   readonly refused: number
-  /** Connections that it has, and statements that its coordination has cost. */
-  readonly connections: number
+  /** Connections that it has and, of a fleet that shares, that hold a slot. */
+  readonly held: number
+  /** Statements that its coordination has cost. */
   readonly looks: number
 }
 
@@ -21,4 +22,6 @@ export interface FleetCalls extends Closable {
   /** Sets how many callers ask, each of them again when it has its answer, for 10 ms of the server's time. */
   load(order: { readonly callers: number }): Promise<void>
   counts(): Promise<InstanceCounts>
+  /** Ends the pool when all who have asked are served; resolves to what was counted. */
+  finish(): Promise<InstanceCounts>
 }

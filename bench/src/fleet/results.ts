@@ -1,5 +1,7 @@
 /** What was found of fleets, real and simulated. */
 
+import type { Target } from '../report/target.js'
+
 /** One change in a simulated fleet. */
 export interface Phase {
   readonly name: string
@@ -27,21 +29,26 @@ export interface FleetRound {
   readonly contender: FleetContenderName
   readonly instances: number
   readonly maxConnections: number
-  /** Connections that the server refused. */
+  /** Connections that the server refused, and queries that failed: until the first instance is replaced. */
   readonly refused: number
-  /** Queries answered, and failed, under an even load. */
-  readonly answered: number
   readonly errors: number
+  /** Queries answered under an even load. */
+  readonly answered: number
   /** Of the instance that got the fewest answers, and of the one that got the most. */
   readonly fewest: number
   readonly most: number
-  /** The most backends at one time. */
+  /** The most backends at one time, whatever was done to the fleet, and how many the server lets it have. */
   readonly backends: number
-  /** Ms until two instances that suddenly want all have as much as is fair; null if not within five seconds, or not tried. */
+  readonly limit: number
+  /**
+   * Ms until all that there is was where demand had shifted to, in fair parts; of several shifts the slowest. null if not
+   * within five seconds, or not tried.
+   */
   readonly shiftMs: number | null
   /** Ms from kill -9 of one until the others have its connections. */
   readonly takeoverMs: number | null
-  /** While each is replaced by another, one after the other: refused connections, and failed queries of those that stay. */
+  /** Instances that another has taken the place of, one after the other; refused connections and failed queries meanwhile. */
+  readonly replaced: number | null
   readonly rollingRefused: number | null
   readonly rollingErrors: number | null
   /** Statements a second that the coordination has cost the server, all instances together. */
@@ -50,6 +57,7 @@ export interface FleetRound {
 
 export interface FleetResults {
   readonly rounds: readonly FleetRound[]
+  readonly targets: readonly Target[]
   /** Why it ended early, if it did. */
   readonly failure?: string
 }

@@ -8,12 +8,15 @@ import { type Program, RemoteProcess } from '../process/remote-process.js'
 import { describeError } from '../report/describe-error.js'
 import type { FleetCalls, InstanceCounts } from './protocol.js'
 import type { FleetContenderName, FleetResults, FleetRound } from './results.js'
+import { fleetTargets } from './targets.js'
 
 const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
 const CONTENDERS: readonly FleetContenderName[] = ['pg-pool', 'breakwater']
 const MAX_CONNECTIONS = 20
-/** Less three for superusers, two that are kept free, and the one that looks on. */
-const SHARED = MAX_CONNECTIONS - 3 - 2 - 1
+/** For the role of the fleet: less three for superusers, and the one that looks on. */
+const LIMIT = MAX_CONNECTIONS - 3 - 1
+/** Less two that are kept free. */
+const SHARED = LIMIT - 2
 const INSTANCES = 8
 const CALLERS = 10
 const EVEN_MS = { quick: 4_000, full: 15_000 }
@@ -28,10 +31,10 @@ export async function runFleet(run: PoolRun): Promise<FleetResults> {
   const rounds: FleetRound[] = []
   try {
     for (const contender of CONTENDERS) rounds.push(await runContender(run, contender))
-    return { rounds }
+    return { rounds, targets: fleetTargets(rounds) }
   } catch (error) {
     run.signal.throwIfAborted()
-    return { rounds, failure: describeError(error) }
+    return { rounds, targets: fleetTargets(rounds), failure: describeError(error) }
   }
 }
 
@@ -60,54 +63,81 @@ async function runContender(run: PoolRun, contender: FleetContenderName): Promis
     most: Math.max(...answers),
     looksASecond: ((sum(after, each => each.looks) - sum(before, each => each.looks)) * 1_000) / evenMs,
   }
-  const changes = contender === 'breakwater' ? await change(run, fleet) : NO_CHANGES
+  const changes = contender === 'breakwater' ? await change(run, fleet) : {}
   return {
     contender,
     instances: INSTANCES,
     maxConnections: MAX_CONNECTIONS,
+    ...NOT_TRIED,
     ...even,
     ...changes,
     backends: observer.most,
+    limit: LIMIT,
   }
 }
 
-type Changes = Pick<FleetRound, 'shiftMs' | 'takeoverMs' | 'rollingRefused' | 'rollingErrors'>
+type Rolling = Pick<FleetRound, 'replaced' | 'rollingRefused' | 'rollingErrors'>
+type Changes = Rolling & Pick<FleetRound, 'shiftMs' | 'takeoverMs' | 'refused' | 'errors'>
 
-const NO_CHANGES: Changes = { shiftMs: null, takeoverMs: null, rollingRefused: null, rollingErrors: null }
+const NOT_TRIED = { shiftMs: null, takeoverMs: null, replaced: null, rollingRefused: null, rollingErrors: null }
 
 async function change(run: PoolRun, fleet: RealFleet): Promise<Changes> {
-  run.onStep('fleet: demand shifts to two of them')
-  await fleet.load(fleet.all.map((_, at) => (at < 2 ? 20 : 0)))
-  // The others have use for none, and keep one at most each.
-  const fair = Math.floor((SHARED - (INSTANCES - 2)) / 2)
-  const shiftMs = await fleet.until(counts => counts.slice(0, 2).every(each => each.connections >= fair))
+  run.onStep('fleet: demand shifts: to two of them, to two others, to all')
+  const shiftMs = [await shift(fleet, [0, 1]), await shift(fleet, [6, 7]), await shift(fleet, EVERYONE)].reduce(
+    later,
+    0,
+  )
   run.onStep('fleet: one of them is killed')
-  await fleet.load(fleet.all.map(() => CALLERS))
-  const isFull = (counts: readonly InstanceCounts[]): boolean => sum(counts, each => each.connections) === SHARED
-  await fleet.until(isFull)
+  const [victim] = (await fleet.counts()) as [InstanceCounts]
   await fleet.kill(0)
-  const takeoverMs = await fleet.until(isFull)
+  const takeoverMs = await fleet.until(isWhole)
+  await fleet.join()
+  await fleet.until(isEven)
+  const counts = [victim, ...(await fleet.counts())]
+  const byThen = { refused: sum(counts, each => each.refused), errors: sum(counts, each => each.errors) }
   run.onStep('fleet: each is replaced by another')
-  const { refused, errors } = await replaceAll(fleet)
-  return { shiftMs, takeoverMs, rollingRefused: refused, rollingErrors: errors }
+  return { shiftMs, takeoverMs, ...byThen, ...(await replaceAll(fleet)) }
 }
 
-async function replaceAll(fleet: RealFleet): Promise<{ refused: number; errors: number }> {
-  const total = { refused: 0, errors: 0 }
-  for (let replaced = 0; replaced < INSTANCES - 1; replaced++) {
-    const next = await fleet.add()
-    await next.call('load', { callers: CALLERS })
-    await fleet.until(counts => (counts.at(-1)?.answered ?? 0) > 0)
-    const [old] = await fleet.counts()
-    await fleet.remove(0)
-    total.refused += old?.refused ?? 0
-    total.errors += old?.errors ?? 0
+const EVERYONE = Array.from({ length: INSTANCES }, (_, at) => at)
+
+/** Has some want all that there is, and the others nothing. Resolves to the ms until each of them has what is fair. */
+async function shift(fleet: RealFleet, wanting: readonly number[]): Promise<number | null> {
+  const callers = wanting.length === INSTANCES ? CALLERS : SHARED
+  // The others keep one each.
+  const fair = Math.floor((SHARED - (INSTANCES - wanting.length)) / wanting.length)
+  await fleet.load(fleet.all.map((_, at) => (wanting.includes(at) ? callers : 0)))
+  return fleet.until(counts => wanting.every(at => (counts[at]?.held ?? 0) >= fair) && isWhole(counts))
+}
+
+/** Nothing of the budget is unused. */
+function isWhole(counts: readonly InstanceCounts[]): boolean {
+  return sum(counts, each => each.held) === SHARED
+}
+
+function isEven(counts: readonly InstanceCounts[]): boolean {
+  return isWhole(counts) && counts.every(({ held }) => held >= Math.floor(SHARED / INSTANCES))
+}
+
+/** As in a deploy: the next one comes, serves, and an old one is told to end. */
+async function replaceAll(fleet: RealFleet): Promise<Rolling> {
+  const old = [...fleet.all]
+  const before = await fleet.counts()
+  const ended: InstanceCounts[] = []
+  for (const _ of old) {
+    const next = await fleet.join()
+    await fleet.until(counts => (counts[fleet.all.indexOf(next)]?.answered ?? 0) > 0)
+    ended.push(await fleet.leave(0))
   }
-  const left = await fleet.counts()
-  return {
-    refused: total.refused + sum(left, each => each.refused),
-    errors: total.errors + sum(left, each => each.errors),
-  }
+  const all = [...ended, ...(await fleet.counts())]
+  const since = (of: (each: InstanceCounts) => number): number => sum(all, of) - sum(before, of)
+  const replaced = old.filter(each => !fleet.all.includes(each)).length
+  return { replaced, rollingRefused: since(each => each.refused), rollingErrors: since(each => each.errors) }
+}
+
+/** null is never. */
+function later(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? null : Math.max(one, other)
 }
 
 function sum(counts: readonly InstanceCounts[], of: (each: InstanceCounts) => number): number {
@@ -161,9 +191,19 @@ class RealFleet implements AsyncDisposable {
     await instance?.end()
   }
 
-  async remove(at: number): Promise<void> {
-    const [instance] = this.all.splice(at, 1)
-    await instance?.end()
+  /** Adds one that has callers at once. */
+  async join(): Promise<Instance> {
+    const instance = await this.add()
+    await instance.call('load', { callers: CALLERS })
+    return instance
+  }
+
+  /** Has one serve those who have asked, and end; resolves to what it had counted by then. */
+  async leave(at: number): Promise<InstanceCounts> {
+    const [instance] = this.all.splice(at, 1) as [Instance]
+    const counts = await instance.call('finish')
+    await instance.end()
+    return counts
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

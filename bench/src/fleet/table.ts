@@ -1,6 +1,7 @@
 /** Writes what was found of fleets, real and simulated. */
 
 import { formatCount, tableOf } from '../report/format.js'
+import { formatTarget } from '../report/target.js'
 import type { FleetResults, FleetRound, Simulated } from './results.js'
 
 const FIGURES: readonly (readonly [what: string, (of: FleetRound) => number | null])[] = [
@@ -13,16 +14,23 @@ const FIGURES: readonly (readonly [what: string, (of: FleetRound) => number | nu
   ['statements a second for coordination', each => each.looksASecond],
   ['ms until shares follow a shift of demand', each => each.shiftMs],
   ['ms from kill -9 until its connections are used', each => each.takeoverMs],
-  ['connections refused while all are replaced', each => each.rollingRefused],
-  ['queries failed by then', each => each.rollingErrors],
+  ['instances replaced, one after the other', each => each.replaced],
+  ['connections refused meanwhile', each => each.rollingRefused],
+  ['queries failed meanwhile', each => each.rollingErrors],
 ]
 
-export function formatFleetTable({ rounds, failure }: FleetResults): string[] {
+export function formatFleetTable({ rounds }: FleetResults): string {
   const [first] = rounds
   const title = first ? `${first.instances} processes, max_connections ${first.maxConnections}` : 'fleet'
   const rows = FIGURES.map(([what, of]) => [what, ...rounds.map(each => figure(of(each)))])
-  const table = tableOf([title, ...rounds.map(each => each.contender)], 1, rows)
-  return [table, ...(failure === undefined ? [] : [`fleet: ended early: ${failure}`])]
+  return tableOf([title, ...rounds.map(each => each.contender)], 1, rows)
+}
+
+export function formatFleetVerdicts({ targets, failure }: FleetResults): string[] {
+  return [
+    ...(failure === undefined ? [] : [`fleet: ended early: ${failure}`]),
+    ...targets.map(target => formatTarget('fleet', target)),
+  ]
 }
 
 export function formatSimulatedTable(simulated: readonly Simulated[]): string {

@@ -40,7 +40,8 @@
  *
  * A resource that has reached its lifetime is replaced before it goes, if the pool is at work and there is room for both:
  * the replacement is a creation like any other, and when it has ended, made or failed, the old one goes as soon as it is
- * free. When `max` was lowered, nothing is opened until what is above it is gone: idle at once, leased when released.
+ * free. When `max` was lowered, nothing is opened until what is above it is gone: creations and the idle at once, the
+ * leased when released.
  *
  * Stopping has three phases: open, draining (no new callers, those that wait are still served, what nobody waits for is
  * destroyed), stopped (the rest is rejected, taken away, given up). A stop that hangs on a caller who never releases is
@@ -382,6 +383,10 @@ export class Engine<T> {
   resize({ max, min }: Required<Size>): void {
     this.#size.max = max
     this.#size.min = min
+    // The newest first: what is still to come is worth less than what is there.
+    for (const slot of [...this.#slots].reverse()) {
+      if (this.#store.size > max && slot.state === 'opening') this.#giveUp(slot, undefined)
+    }
     for (const slot of this.#store.idleSlots()) {
       if (this.#store.size > max) this.#retire(slot, 'surplus')
       else this.#evictor.arm(slot)

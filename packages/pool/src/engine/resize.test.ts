@@ -44,15 +44,19 @@ describe('resize', () => {
     expect(waiting.value).toMatchObject({ value: { id: 2 } })
   })
 
-  it('drops what was being made when it shrank', async () => {
-    const { pool, factory, settle } = await setUpLeased(1, { max: 2 })
-    const waiting = outcomeOf(pool.acquire())
+  it('gives up what is being made before what is there', async () => {
+    const { pool, factory, leases, settle } = await setUpLeased(1, { max: 3, maxCreating: 2 })
+    const waiting = [outcomeOf(pool.acquire()), outcomeOf(pool.acquire())]
+    pool.resize({ max: 2 })
+    expect(factory.signals.map(({ aborted }) => aborted)).toEqual([false, false, true])
     pool.resize({ max: 1 })
+    expect(pool.stats()).toMatchObject({ leased: 1, creating: 0, pending: 2 })
     factory.make()
     await settle()
     expect(factory.destroyed).toMatchObject([{ id: 2, reason: 'surplus' }])
-    expect(pool.stats()).toMatchObject({ leased: 1, creating: 0, pending: 1 })
-    expect(waiting).toEqual({})
+    leases[0]?.release()
+    await settle()
+    expect(waiting).toMatchObject([{ value: { value: { id: 1 } } }, {}])
   })
 
   it('opens what a higher min asks for, and lets go what a lower one does not', async () => {

@@ -101,8 +101,8 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
   }
 
   /**
-   * Changes the limits. Growing serves those who wait at once; when shrinking, idle resources go first, used longest ago
-   * first, then others as they are released, all with reason `surplus`.
+   * Changes the limits. Growing serves those who wait at once; when shrinking, creations are given up first, then idle
+   * resources go, used longest ago first, then others as they are released, all with reason `surplus`.
    * @throws {BreakwaterError} kind `usage`, code `POOL_OPTIONS_INVALID`.
    */
   resize(size: Size): void {

@@ -4,6 +4,7 @@ import { eventually } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
 import type { Instance } from '../../test/fleet-instance.js'
 import { USABLE, useInstances, useSmallServer } from '../../test/fleet-kit.js'
+import type { PoolConfig } from '../pool-options.js'
 
 const small = useSmallServer()
 /** Two are kept free, and the test itself is one of the server's other users. */
@@ -61,6 +62,28 @@ describe('a fleet', { timeout: 60_000 }, () => {
     const { looks } = one.pool.stats().fleet ?? { looks: 0 }
     await eventually(() => expect(one.pool.stats().fleet?.looks).toBeGreaterThan(looks + 2), WITHIN_MS)
     expect(one.held).toBe(6)
+  })
+
+  it('has its connection still when its share falls to one while another is on its way', async () => {
+    let [opened, mayOpen] = [0, (): void => undefined]
+    const opening = new Promise<void>(resolve => {
+      mayOpen = resolve
+    })
+    const onConnect = (): unknown => (++opened > 1 ? opening : undefined)
+    const options = { connectionString: small.url, fleet: { namespace: 'two', keepFree: USABLE - 1 - 2 } }
+    const [one] = useInstances(1, { ...options, onConnect } as PoolConfig) as [Instance]
+    one.load(1)
+    await eventually(() => expect(one.held).toBe(1), WITHIN_MS)
+    one.load(3)
+    await eventually(() => expect(opened).toBe(2), WITHIN_MS)
+    const [other] = useInstances(1, options) as [Instance]
+    other.load(3)
+    await eventually(() => expect([one.share, other.held]).toEqual([1, 1]), WITHIN_MS)
+    const { answered } = one
+    await eventually(() => expect(one.answered).toBeGreaterThan(answered + 5), WITHIN_MS)
+    expect(one.pool.stats()).toMatchObject({ created: 1, creating: 0, retired: { surplus: 0 }, fleet: { held: 1 } })
+    mayOpen()
+    expect([...one.errors, ...other.errors]).toEqual([])
   })
 
   it('counts the connections of others, and gives way to them', async () => {

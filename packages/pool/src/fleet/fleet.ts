@@ -163,7 +163,6 @@ export class Fleet<C extends object> {
     if (!ledger) return
     const reservation = this.#seats.take()
     try {
-      this.#isAtDoor = false
       this.#seats.seat(connection, await this.#seatOf(connection, ledger, reservation, { signal, deadline }))
       this.#pauseMs = REFUSED_MS
     } catch (error) {
@@ -173,6 +172,7 @@ export class Fleet<C extends object> {
       if (this.isSeated) throw fleetUnknown(this.#hooks.name, error)
       this.#seats.seat(connection, new Seat(0, undefined))
     } finally {
+      this.#isAtDoor = false
       if (reservation) this.#letGo(reservation)
       this.#apply()
     }

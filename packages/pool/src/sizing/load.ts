@@ -3,8 +3,11 @@
 import type { Clock, Timer } from '@breakwater/kernel'
 
 const SAMPLE_MS = 25
-/** The present window and the one before it count: what was needed in the last half second, or the last second. */
-const WINDOW_MS = 500
+/**
+ * The present window and the one before it count: what was needed in the last 300 ms, or 600. It is the first part of the
+ * time in which a fleet follows a shift of demand, which takes 2 s at most.
+ */
+const WINDOW_MS = 300
 /** Without any use for so long, it is no longer looked at. */
 const REST_MS = 2_000
 
