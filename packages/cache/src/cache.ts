@@ -106,6 +106,7 @@ export class Cache implements Managed {
     )
     this.#around = {
       clock,
+      random: this.#options.random,
       logger: this.#options.logger,
       shards,
       memory: new MemoryTier(this.#options.memoryBytes),

@@ -40,6 +40,8 @@ export interface CacheOptions {
   settled?: Settled
   /** Default: the process's own. */
   clock?: Clock
+  /** Source of jitter, of refreshes ahead and of the guard's audit, from 0 to 1 exclusive. Default `Math.random`. */
+  random?: () => number
   logger?: Logger
 }
 

@@ -20,6 +20,7 @@ export interface ResolvedCacheOptions {
   readonly replicas: number
   readonly settled: Settled | undefined
   readonly clock: Clock
+  readonly random: () => number
   readonly logger: Logger | undefined
 }
 
@@ -74,6 +75,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     'replicas',
     'settled',
     'clock',
+    'random',
     'logger',
   ])
   const { memory = { maxBytes: DEFAULT_MEMORY_BYTES }, namespace = 'bw', missBudget = 32 } = options
@@ -118,6 +120,7 @@ export function resolveCacheOptions(options: CacheOptions): ResolvedCacheOptions
     replicas,
     settled: options.settled,
     clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
     logger: options.logger,
   }
   faults.throwIfAny('CACHE_OPTIONS_INVALID', 'cache options')

@@ -57,12 +57,13 @@ export class Space<V, K extends CacheKey = CacheKey> {
     this.name = name
     this.#options = options
     this.#around = around
-    const { shards, clock, logger, budget, inFlight, durations, tags, maxLagMs, settled, wakeChannel } = around
+    const { shards, clock, random, logger, budget, inFlight, durations, tags, maxLagMs, settled, wakeChannel } = around
     const { load, loadMany, batchSize, hardTimeoutMs, backoffMs } = options
     this.guard = options.guard?.bind({
       space: name,
       shard: shards?.of(name),
       clock,
+      random,
       logger,
       settled,
       wakeChannel,
@@ -70,10 +71,11 @@ export class Space<V, K extends CacheKey = CacheKey> {
     })
     this.#bounds = { space: name, stats: this.stats, durations, clock, budget, inFlight, hardTimeoutMs }
     const trustOf = (key: string): Trust => shards?.of(name, key).trust ?? UNCONDITIONAL
-    this.#firstTier = new FirstTier({ clock, memory: around.memory.space<V>(), tags, trustOf, maxLagMs })
+    this.#firstTier = new FirstTier({ clock, random, memory: around.memory.space<V>(), tags, trustOf, maxLagMs })
     const codec = new Codec<V>(name, options.codec)
     const path = new LoadPath<V, K>({
       ...this.#bounds,
+      random,
       lease: shards && new LoadLease(shards, name, around.wakeChannel, options.leaseMs, backoffMs),
       firstLook: shards?.readsMasters ? new FirstLook(shards, name, !codec.readsText) : undefined,
       lookMs: shards?.all[0]?.redis.readMs ?? 0,

@@ -12,6 +12,7 @@ import type { TagClock } from './tags/tag-clock.js'
 
 export interface SpaceSurroundings {
   readonly clock: Clock
+  readonly random: () => number
   readonly logger: Logger | undefined
   /** None without Redis. */
   readonly shards: Shards | undefined

@@ -3,7 +3,7 @@
  * there was inserted past the guard, or lost by it.
  */
 
-import type { Clock } from '@breakwater/kernel'
+import type { GuardSurroundings } from './guard.js'
 import type { Warn } from './warn.js'
 
 /** Part of the answers. */
@@ -19,7 +19,7 @@ export interface Audited {
 }
 
 export class Audit {
-  readonly #clock: Clock
+  readonly #around: Pick<GuardSurroundings, 'clock' | 'random'>
   readonly #warn: Warn
   readonly #audited: Audited
   #from = Number.NEGATIVE_INFINITY
@@ -27,8 +27,8 @@ export class Audit {
   done = 0
   falseNegatives = 0
 
-  constructor(clock: Clock, warn: Warn, audited: Audited) {
-    this.#clock = clock
+  constructor(around: Pick<GuardSurroundings, 'clock' | 'random'>, warn: Warn, audited: Audited) {
+    this.#around = around
     this.#warn = warn
     this.#audited = audited
   }
@@ -39,8 +39,8 @@ export class Audit {
   }
 
   #takes(): boolean {
-    if (Math.random() >= SHARE) return false
-    const now = this.#clock.now()
+    if (this.#around.random() >= SHARE) return false
+    const now = this.#around.clock.now()
     if (now < this.#from) return false
     this.#from = now + APART_MS
     return true

@@ -143,7 +143,7 @@ class BloomGuard implements BoundGuard {
       epoch: () => (this.#state.open ? undefined : this.#header?.epoch),
       look: () => this.#beat(),
     })
-    this.#audit = new Audit(clock, this.#warn, {
+    this.#audit = new Audit(around, this.#warn, {
       witness: key => this.#witness(key),
       refuted: () => this.#doubt().catch(() => {}),
     })

@@ -12,6 +12,7 @@ export interface GuardSurroundings {
   /** Where its bits lie; none: the guard lives in this process alone. */
   readonly shard: Shard | undefined
   readonly clock: Clock
+  readonly random: () => number
   readonly logger: Logger | undefined
   readonly settled: Settled | undefined
   /** On which this instance is woken. */

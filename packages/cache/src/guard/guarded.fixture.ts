@@ -27,10 +27,9 @@ export class Table {
   }
 }
 
-/** Loads that were not the audit's, which asks for one denied key in a hundred; fewer than none while it is about to. */
-export function loadsBesideAudits({ loads }: Table, ...guarded: readonly Pick<Guarded, 'space'>[]): number {
-  return guarded.reduce((left, { space }) => left - (space.guard?.stats.audits ?? 0), loads)
-}
+/** Chance that never picks an answer for the audit, so that no load is the audit's; and one that always does. */
+export const UNAUDITED = { random: () => 0.5 }
+export const AUDITED = { random: () => 0 }
 
 export interface Guarded {
   readonly cache: Cache
@@ -43,12 +42,13 @@ export function guarded(cache: Cache, table: Table, options: Partial<BloomGuardO
   return { cache, space }
 }
 
+/** Unaudited. */
 export async function ready(
   instances: Instances,
   table: Table,
   options?: Partial<BloomGuardOptions>,
 ): Promise<Guarded> {
-  const made = guarded(instances.make(), table, options)
+  const made = guarded(instances.make(UNAUDITED), table, options)
   await made.cache.initGuards()
   return made
 }

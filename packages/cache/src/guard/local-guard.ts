@@ -44,7 +44,7 @@ export class LocalGuard implements BoundGuard {
     this.#around = around
     this.#state = new GuardState(clock)
     this.#work = new PacedWork(clock, warn)
-    this.#audit = new Audit(clock, warn, { witness: key => this.#witness(key), refuted: () => this.#doubt() })
+    this.#audit = new Audit(around, warn, { witness: key => this.#witness(key), refuted: () => this.#doubt() })
   }
 
   get state(): BoundGuard['state'] {

@@ -34,6 +34,7 @@ export interface LoadRequest<V, K extends CacheKey> {
 }
 
 export interface LoadPathParts<V> extends LoadBounds {
+  readonly random: () => number
   /** None without Redis. */
   readonly lease: LoadLease | undefined
   /** None without Redis, or where a plain read may ask a replica. */
@@ -232,7 +233,7 @@ export class LoadPath<V, K extends CacheKey> {
       throw error
     }
     const { value, loadMs } = loaded
-    const ttlMs = (loaded.ttlMs ?? (value === null ? policy.absentTtlMs : policy.ttlMs)) * spread(policy.jitter)
+    const ttlMs = (loaded.ttlMs ?? (value === null ? policy.absentTtlMs : policy.ttlMs)) * this.#spread(policy.jitter)
     const graceMs = value === null ? 0 : policy.graceMs
     // The callers have waited for the loader, not for Redis.
     flight.settle({ value, source: value === null ? 'absent' : 'loader', age: 0 })
@@ -291,9 +292,9 @@ export class LoadPath<V, K extends CacheKey> {
       timer.cancel()
     }
   }
-}
 
-/** A factor of 1 or less, so that keys stored together do not turn stale together. */
-function spread(jitter: number): number {
-  return 1 - jitter * Math.random()
+  /** A factor of 1 or less, so that keys stored together do not turn stale together. */
+  #spread(jitter: number): number {
+    return 1 - jitter * this.#parts.random()
+  }
 }

@@ -28,6 +28,7 @@ const MOST_LUCK = 20
 
 export interface FirstTierParts<V> {
   readonly clock: Clock
+  readonly random: () => number
   readonly memory: MemorySpace<V>
   readonly tags: TagClock
   /** Under whose word a key is kept. */
@@ -39,6 +40,7 @@ export interface FirstTierParts<V> {
 export class FirstTier<V> {
   readonly #memory: MemorySpace<V>
   readonly #clock: Clock
+  readonly #random: () => number
   readonly #tags: TagClock
   readonly #trustOf: (key: string) => Trust
   readonly #maxLagMs: number
@@ -46,6 +48,7 @@ export class FirstTier<V> {
   constructor(parts: FirstTierParts<V>) {
     this.#memory = parts.memory
     this.#clock = parts.clock
+    this.#random = parts.random
     this.#tags = parts.tags
     this.#trustOf = parts.trustOf
     this.#maxLagMs = parts.maxLagMs
@@ -104,7 +107,7 @@ export class FirstTier<V> {
    */
   drawAhead(entry: MemoryEntry<V>, beta: number): number {
     if (beta === 0 || entry.alone) return 0
-    const aheadMs = -Math.log(Math.random()) * entry.loadMs * beta
+    const aheadMs = -Math.log(this.#random()) * entry.loadMs * beta
     return this.#clock.now() + aheadMs >= entry.freshUntil ? aheadMs : 0
   }
 
