@@ -307,6 +307,12 @@ export function requestCancel(client: ClientLike, stream: unknown): CancelReques
   return { closed, destroy: () => request.stream.destroy() }
 }
 
+/** Calls `fn` with each error that the server sends for the client, once whoever it is for has heard it. */
+export function onServerError(client: ClientLike, fn: (error: Error) => void): void {
+  const connection = internals(client).connection as EventEmitter | undefined
+  connection?.on?.('errorMessage', fn)
+}
+
 /** Calls `fn` when the client's session is emptied of all that it holds, by `DISCARD ALL`. */
 export function onDiscard(client: ClientLike, fn: () => void): void {
   const connection = internals(client).connection as EventEmitter | undefined

@@ -12,7 +12,10 @@ export type PoolEvent =
   | FleetEvent
   /** The pool has a size of its own finding, the first or another one; with the option `sizing` alone. */
   | SizedEvent
-  /** A connection was lost, `inUse` or idle; nobody has to do anything about it. */
+  /**
+   * A connection was lost, `inUse` or idle; nobody has to do anything about it. One that gave no answer when it was asked
+   * whether it is still there (`POOL_VALIDATE_TIMEOUT`) was idle.
+   */
   | {
       readonly type: 'connection-lost'
       readonly pool: string
@@ -51,7 +54,10 @@ export interface PoolInUse {
 }
 
 export interface PoolStats extends ResourcePoolStats {
-  /** Connections lost, idle or in use. */
+  /**
+   * Connections lost, idle or in use: the server has ended them, their socket has failed, or they gave no answer when they
+   * were asked. All are in `retired.unhealthy` too, beside those that were closed on a doubt.
+   */
   readonly lost: number
   /** Clients that were released inside a transaction. */
   readonly leftInTransaction: number

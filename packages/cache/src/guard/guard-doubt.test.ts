@@ -92,7 +92,8 @@ for (const kind of ['shared', 'local'] as const) {
       await using instances = instancesOn(testRedis().url)
       const warned: string[] = []
       const logger = { info: () => {}, warn: (fields: object) => void warned.push((fields as { event: string }).event) }
-      const cache = kind === 'shared' ? instances.make({ logger, ...AUDITED }) : instances.makeLocal({ logger, ...AUDITED })
+      const cache =
+        kind === 'shared' ? instances.make({ logger, ...AUDITED }) : instances.makeLocal({ logger, ...AUDITED })
       const table = new Table(upTo(100))
       const { space } = guarded(cache, table)
       await cache.initGuards()

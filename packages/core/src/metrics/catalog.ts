@@ -105,7 +105,11 @@ export const CATALOG: Readonly<Record<MetricName, MetricKind>> = {
 
   'breakwater.pool.connection.creating': gauge('{connection}', 'Connects under way', POOL),
   'breakwater.pool.connection.create_failures': counter('{failure}', 'Connects that failed', POOL),
-  'breakwater.pool.connection.lost': counter('{connection}', 'Connections lost, idle or in use', POOL),
+  'breakwater.pool.connection.lost': counter(
+    '{connection}',
+    'Connections that the server ended, that broke or that gave no answer when asked, idle or in use',
+    POOL,
+  ),
   'breakwater.pool.connection.retired': counter(
     '{connection}',
     'Connections closed, by reason',

@@ -319,6 +319,8 @@ export class Clients {
   #release(lease: Lease<Connection>, error?: Error | boolean, unfinished: Unfinished = 'await'): void {
     const connection = lease.value
     if (connection.lease !== lease) throw usage('POOL_LEASE_RELEASED', RELEASED_TWICE)
+    // A user who gives it back from within his query's callback is quicker than the connection's own ear.
+    connection.hear(error)
     connection.lease = undefined
     connection.listen()
     countUse(connection.client)

@@ -1,10 +1,11 @@
 /** One connection of the pool: a client that keeps its identity, and what the pool knows of it. */
 
-import { type ClientLike, destroySocket, isQueryable } from '../driver.js'
+import { type ClientLike, destroySocket, isQueryable, onServerError } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
 import type { Lane } from '../lanes/lane.js'
 import type { NamesOfConnection } from '../lanes/names.js'
 import { CONNECTION_LOST } from '../pool-errors.js'
+import { isLastWord } from './session-errors.js'
 
 export class Connection {
   readonly client: ClientLike
@@ -37,6 +38,8 @@ export class Connection {
     }
     this.listen()
     client.on('end', () => this.#lose())
+    // pg tells such an error to the query that runs, the pool's own among them, and to nobody else.
+    onServerError(client, error => this.hear(error))
   }
 
   get isUsable(): boolean {
@@ -48,8 +51,17 @@ export class Connection {
     return this.lostBy ?? new Error(CONNECTION_LOST)
   }
 
-  /** Closes the socket for good; that is no loss to be reported. */
-  abandon(): void {
+  /** Takes note of an error that its user, or the pool, was told: after the server's last word it is lost. */
+  hear(error: unknown): void {
+    if (isLastWord(error)) this.#lose(error as Error)
+  }
+
+  /**
+   * Closes the socket for good.
+   * @param lostBy without it, that is no loss to be reported.
+   */
+  abandon(lostBy?: Error): void {
+    if (lostBy) this.#lose(lostBy)
     this.isLost = true
     destroySocket(this.client)
   }

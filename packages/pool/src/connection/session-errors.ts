@@ -1,10 +1,14 @@
 /** What the codes of the server's and the socket's errors mean: for the connection, for its query, for the next connect. */
 
 /**
- * Operator intervention (the server stops, has crashed, or takes nobody), and a server that accepts no writes any more,
- * which is a primary that has become a replica. Source: PostgreSQL's documentation, appendix A, "Error Codes".
+ * Operator intervention: the server stops, has crashed, or takes nobody. Source: PostgreSQL's documentation, appendix A,
+ * "Error Codes".
  */
-const FATAL_CODES = new Set(['57P01', '57P02', '57P03', '25006'])
+const SHUT_DOWN = new Set(['57P01', '57P02', '57P03'])
+/** The server accepts no writes any more: a primary that has become a replica. */
+const READ_ONLY = '25006'
+/** The server's words for it, unless it speaks another language. */
+const FATAL = new Set(['FATAL', 'PANIC'])
 const CONNECTION_EXCEPTION = '08'
 /** The server, or the pooler before it, takes nobody now: starting up, or too many connections. */
 const REFUSALS = new Set(['57P03', '53300'])
@@ -20,10 +24,17 @@ const TRANSIENT_CODES = new Set([
 /** pg's errors of a socket that was closed, or gave no answer, have no code. */
 const TRANSIENT_WORDS = /^(Connection terminated|timeout expired)/
 
+/** Tells whether the server has ended the session with that error. */
+export function isLastWord(error: unknown): boolean {
+  const { code, severity } = parts(error)
+  return FATAL.has(severity as string) || SHUT_DOWN.has(code as string)
+}
+
 /** Tells whether the server's own code means that the session cannot go on. Errors of the client's side have no such code. */
 export function endsSession(error: unknown): boolean {
   const { code } = parts(error)
-  return typeof code === 'string' && (code.startsWith(CONNECTION_EXCEPTION) || FATAL_CODES.has(code))
+  if (typeof code !== 'string') return false
+  return code.startsWith(CONNECTION_EXCEPTION) || SHUT_DOWN.has(code) || code === READ_ONLY
 }
 
 /**
@@ -54,6 +65,6 @@ export function noteWhetherRun(error: unknown, isCutOff: boolean): void {
   if (isNoted && error instanceof Error) Object.assign(error, { mayHaveRun: !hasNotRun(error) })
 }
 
-function parts(error: unknown): { code?: unknown; message?: unknown; syscall?: unknown } {
+function parts(error: unknown): { code?: unknown; severity?: unknown; message?: unknown; syscall?: unknown } {
   return Object(error)
 }

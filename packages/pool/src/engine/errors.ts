@@ -25,6 +25,11 @@ export function createTimeout(elapsedMs: number, stats: ResourcePoolState): Brea
   return new BreakwaterError('timeout', 'POOL_CREATE_TIMEOUT', message, { elapsedMs })
 }
 
+export function validateTimeout(elapsedMs: number, name: string): BreakwaterError {
+  const message = `pool "${name}": a resource that was idle did not say in ${elapsedMs} ms whether it still works; it is destroyed`
+  return new BreakwaterError('timeout', 'POOL_VALIDATE_TIMEOUT', message, { elapsedMs })
+}
+
 /** @param retryAfterMs undefined if nothing tells. */
 export function saturated(state: ResourcePoolState, retryAfterMs: number | undefined): BreakwaterError {
   return overload('too many callers wait already', state, retryAfterMs)

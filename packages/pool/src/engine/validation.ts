@@ -2,6 +2,7 @@
 
 import { Deadline } from '@breakwater/kernel'
 import { call } from './creation.js'
+import { validateTimeout } from './errors.js'
 import type { ResolvedOptions } from './options.js'
 import type { Slot } from './slot.js'
 
@@ -15,11 +16,11 @@ export function isStale<T>(
 
 /** Resolves with the factory's answer; with false when it throws, rejects, or takes too long. */
 export async function isValid<T>(options: ResolvedOptions<T>, value: T): Promise<boolean> {
-  const { factory, validateTimeoutMs, clock } = options
+  const { factory, validateTimeoutMs, clock, name } = options
   const controller = new AbortController()
   const answer = call(() => factory.validate?.(value, { signal: controller.signal }) ?? true)
   try {
-    return await new Deadline(clock, validateTimeoutMs).race(answer, () => new Error('validation took too long'))
+    return await new Deadline(clock, validateTimeoutMs).race(answer, () => validateTimeout(validateTimeoutMs, name))
   } catch (reason) {
     controller.abort(reason)
     return false

@@ -6,8 +6,10 @@ import { buildProgram, eventually, startProxy } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { times, useDatabase, usePool } from '../../test/pool-kit.js'
+import { next, times, useDatabase, usePool } from '../../test/pool-kit.js'
+import type { Pool } from '../pool.js'
 import type { PoolEvent } from '../pool-events.js'
+import type { PoolConfig } from '../pool-options.js'
 
 const database = useDatabase()
 const program = await buildProgram(new URL('../../test/crash.fixture.ts', import.meta.url))
@@ -102,8 +104,8 @@ describe('backends that are killed while idle', () => {
       const answers = await times(5, () => pool.query('select 1 as one'))
       for (const answer of answers) expect(answer).toMatchObject({ rows: [{ one: 1 }] })
     }
-    // Some as lost, and some, on a machine so busy that they were idle for long, as found dead.
-    await eventually(() => expect(pool.stats()).toMatchObject({ retired: { unhealthy: 25 } }))
+    // Also those that, on a machine so busy that they were idle for long, heard of it when they were asked.
+    await eventually(() => expect(pool.stats()).toMatchObject({ lost: 25, retired: { unhealthy: 25 } }))
   })
 
   it('are not handed to those who connect', async () => {
@@ -112,6 +114,72 @@ describe('backends that are killed while idle', () => {
     const client = await pool.connect()
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     client.release()
+  })
+})
+
+describe('the last word of a backend', () => {
+  const ended = { type: 'connection-lost', error: expect.objectContaining({ code: '57P01' }) }
+
+  function watched(options: PoolConfig): { pool: Pool; events: PoolEvent[] } {
+    const pool = database.pool({ max: 1, ...options })
+    const events: PoolEvent[] = []
+    pool.observe(event => void (event.type === 'connection-lost' && events.push(event)))
+    return { pool, events }
+  }
+
+  it('that is heard by the question whether it is still there is a loss like any other', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    const { pool, events } = watched({ connectionString: proxy.url(database.url), health: { idleWindow: 0 } })
+    const told = next(pool, 'error')
+    await pool.query('select 1')
+    proxy.setLatency(600)
+    await database.killBackends(await database.backends())
+    // On its way to the client, as is the question on its way to the server.
+    const answer = pool.query('select 1 as one')
+    proxy.setLatency(0)
+    expect(await answer).toMatchObject({ rows: [{ one: 1 }] })
+    expect(events).toEqual([expect.objectContaining({ ...ended, inUse: false })])
+    expect(pool.stats()).toMatchObject({ lost: 1, retired: { unhealthy: 1 } })
+    expect(await told).toEqual([expect.objectContaining({ code: '57P01' }), expect.anything()])
+  })
+
+  it.each([
+    ['one query', { pipeline: false }],
+    ['one of those who share it', {}],
+  ])('that is heard by %s is one, in use', async (_, options) => {
+    const { pool, events } = watched({ max: 2, ...options })
+    await pool.query('create table if not exists held (id int)')
+    await pool.query('insert into held values (1)')
+    const update = 'update held set id = 1'
+    // By the second time it is known to be quick.
+    for (let i = 0; i < 5; i++) await pool.query(update)
+    const holder = await pool.connect()
+    await holder.query('begin')
+    await holder.query(update)
+    const query = pool.query(update).catch(error => error)
+    await database.killBackends(await database.waitingForLocks())
+    expect(await query).toMatchObject({ code: '57P01', mayHaveRun: true })
+    await holder.query('rollback')
+    holder.release()
+    expect(events).toEqual([expect.objectContaining({ ...ended, inUse: true })])
+    await eventually(() => expect(pool.stats()).toMatchObject({ lost: 1, retired: { unhealthy: 1 } }))
+  })
+
+  it('that is heard by a user who gives his client back for it is one, in use', async () => {
+    const { pool, events } = watched({})
+    const client = await pool.connect()
+    const heard = new Promise<Error>(resolve => {
+      void client.query('select pg_sleep(60)', error => {
+        client.release(error)
+        resolve(error)
+      })
+    })
+    await database.waitUntilRunning(1)
+    await database.killBackends(await database.backends())
+    expect(await heard).toMatchObject({ code: '57P01' })
+    expect(events).toEqual([expect.objectContaining({ ...ended, inUse: true })])
+    expect(pool.stats()).toMatchObject({ lost: 1, retired: { unhealthy: 1 } })
   })
 })
 

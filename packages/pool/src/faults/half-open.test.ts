@@ -4,6 +4,7 @@ import { eventually, type FaultProxy, startPostgres, startProxy } from '@breakwa
 import { testPostgres } from '@breakwater/testkit/vitest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { times, useDatabase, usePool, useStockPool, within } from '../../test/pool-kit.js'
+import type { PoolEvent } from '../pool-events.js'
 import type { PoolConfig } from '../pool-options.js'
 
 const database = useDatabase()
@@ -24,6 +25,8 @@ async function killSilently(proxy: FaultProxy): Promise<void> {
 describe('idle connections that are half-open', () => {
   it('hold callers of pg.Pool for ever, and callers here for one time-out, however many there are', async () => {
     const { proxy, pool, stock } = await throughProxy({ health: { idleWindow: 0, timeout: 500 } })
+    const losses: PoolEvent[] = []
+    pool.observe(event => void (event.type === 'connection-lost' && losses.push(event)))
     await times(5, () => pool.query('select pg_sleep(0.01)'))
     await stock.query('select 1')
     await killSilently(proxy)
@@ -34,7 +37,10 @@ describe('idle connections that are half-open', () => {
     ])
     expect(ofStock).toBe('pending')
     expect(ours).toMatchObject({ rows: [{ one: 1 }] })
-    expect(pool.stats()).toMatchObject({ retired: { unhealthy: 5 }, created: 6 })
+    // The one that was asked is lost; the others are closed on a doubt.
+    expect(pool.stats()).toMatchObject({ lost: 1, retired: { unhealthy: 5 }, created: 6 })
+    const error = expect.objectContaining({ kind: 'timeout', code: 'POOL_VALIDATE_TIMEOUT' })
+    expect(losses).toEqual([expect.objectContaining({ inUse: false, error, processId: expect.any(Number) })])
   })
 
   it('are found and replaced while nobody asks for them', async () => {
