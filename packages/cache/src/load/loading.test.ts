@@ -188,7 +188,43 @@ describe('softTimeout', () => {
   })
 })
 
+it('jitter takes off as much of a ttl as chance says', async () => {
+  const clock = new FakeClock()
+  const cache = new Cache({ clock, random: () => 0.5 })
+  let calls = 0
+  const space = cache.space<number>('s', { ttl: '10s', jitter: 0.2, load: async () => ++calls })
+  await space.get('k')
+  await clock.advance(8_999)
+  expect(await space.get('k')).toBe(1)
+  await clock.advance(1)
+  expect(await space.get('k')).toBe(2)
+})
+
 describe('refreshAhead', () => {
+  it('draws how early: as many times the load as chance says', async () => {
+    const clock = new FakeClock()
+    const cache = new Cache({ clock, random: () => Math.exp(-3) })
+    let calls = 0
+    const load = (): Promise<number> => {
+      calls++
+      return new Promise(resolve => void clock.schedule(100, () => resolve(calls)))
+    }
+    const space = cache.space<number>('s', { ttl: '10s', jitter: 0, refreshAhead: true, load })
+    const first = space.get('k')
+    await clock.advance(100)
+    await first
+    await clock.advance(10_000 - 301)
+    // It begins behind its caller.
+    const callsOnceAsked = async (): Promise<number> => {
+      await space.get('k')
+      await clock.advance(0)
+      return calls
+    }
+    expect(await callsOnceAsked()).toBe(1)
+    await clock.advance(1)
+    expect(await callsOnceAsked()).toBe(2)
+  })
+
   it('refreshes a hot value before it turns stale, once, and never blocks a caller', async () => {
     const { cache, clock } = memoryOnly()
     let calls = 0
