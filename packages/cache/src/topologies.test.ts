@@ -262,7 +262,9 @@ describe.each([
     const load = async (): Promise<number> => version
     const strict = caches.map(cache => cache.space<number, number>('strict', { ...MINUTE, load }))
     const lenient = caches.map(cache => cache.space<number, number>('lenient', { ...MINUTE, grace: '1m', load }))
-    await Promise.all(caches.map(cache => cache.init()))
+    const bareCache = fleet.make({ redisTimeout: 500, memory: false })
+    const bare = bareCache.space<number, number>('strict', { ...MINUTE, load })
+    await Promise.all([...caches, bareCache].map(cache => cache.init()))
     await Promise.all([...strict, ...lenient].map(space => space.getMany(KEYS)))
     await stored(fleet, [strict[0], lenient[0]], 2 * KEYS.length)
     await replicated(topology, slot)
@@ -272,7 +274,16 @@ describe.each([
     const deleted = [strict[0]?.deleteMany(lostOf('strict')), lenient[0]?.deleteMany(lostOf('lenient'))]
     expect(await Promise.all(deleted)).toEqual(['applied', 'applied'])
     const opened = caches.map(cache => cache.stats().redis?.connections ?? 0)
-    await topology.failOver(slot)
+    let isOver = false
+    const meanwhile = new Set<number | null>()
+    const reading = (async () => {
+      while (!isOver) for (const value of await bare.getMany(lostOf('strict'))) meanwhile.add(value)
+    })()
+    await topology.failOver(slot).finally(() => {
+      isOver = true
+    })
+    await reading
+    expect([...meanwhile]).toEqual([2])
     // Each has looked at the new master, and is heard again.
     await eventually(() => {
       expect(caches.every((cache, i) => (cache.stats().redis?.connections ?? 0) > (opened[i] as number))).toBe(true)

@@ -50,10 +50,10 @@
  * a tag or a failover has taken, it sees from the marks (redis/marks.ts), which come in the same MGET: the server runs that
  * in one step too, so marks and values are of one moment, after the read began.
  *
- * Who does not win the lease is told WAIT and puts the name of its instance's wake channel into the waiters' set: `fill`,
- * `release` and `invalidate` publish to each of those once. A publication can be lost with its subscriber's connection,
- * so a waiter also looks again by itself: after a short while, and when the lease should have ended. A lease ends by
- * itself (PX) when its holder dies; a living holder renews it at a third of its time.
+ * Who does not win the lease is told WAIT and puts the name of its instance's wake channel into the waiters' set: `fill`
+ * and `release` publish to each of those once. An invalidation is told to all by the log, and wakes them too. Either can be
+ * lost with its connection, so a waiter also looks again by itself: after a short while, and when the lease should have
+ * ended. A lease ends by itself (PX) when its holder dies; a living holder renews it at a third of its time.
  *
  * A load that fails leaves a note in the lease's place for a short back-off: whoever asks meanwhile, on any instance,
  * shares the failure instead of repeating it. The note names the error's class and code, never its message, which may

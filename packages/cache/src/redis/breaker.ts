@@ -30,8 +30,8 @@ const WINDOW_MS = 5_000
 /** Operations in the window before a share of them means anything. */
 const VOLUME = 10
 
-/** Answers of a server that cannot serve at all: it loads its data, or it is not the one to ask. */
-const UNFIT = /^(LOADING|READONLY|CLUSTERDOWN|MASTERDOWN)\b/
+/** Answers of a server that cannot serve at all: it loads its data, it is not the one to ask, or may not be it any more. */
+const UNFIT = /^(LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|NOREPLICAS)\b/
 
 /** An error that Redis itself has answered with, to this one command. */
 export function isAnswer(error: unknown): boolean {

@@ -1,7 +1,8 @@
 /**
  * The one way to Redis: every command runs under a deadline and fails at once while the connection is known to be down. What
- * Redis cannot be told goes into the outbox; and nothing is read on a new connection, or with something in the outbox,
- * before the server was looked at and the outbox told.
+ * Redis cannot be told goes into the outbox. Nothing that was read counts unless it came from a server that was looked at, by
+ * the connection that it was looked at by, with nothing left in the outbox: one that nobody has looked at may have lost what
+ * its predecessor had acknowledged, and one that has a successor hears of nothing any more.
  */
 
 import { BreakwaterError, type Clock, Deadline, isBreakwaterError, type Timer } from '@breakwater/kernel'
@@ -96,8 +97,18 @@ export interface RedisClientOptions {
   readonly replicas: number
   /** Returns the connection to the server that scripts run on. */
   readonly owner: () => Pick<RedisLike, 'call'>
-  /** Looks at the server behind a new connection; see `adopt` in scripts.ts. */
+  /** Names the server that scripts are sent to, as far as the client knows: on a Cluster that changes without a word. */
+  readonly route: () => string | undefined
+  /** Looks at the server; see `adopt` in scripts.ts. */
   readonly adopt: (run: RedisClient['tell']) => Promise<Adopted>
+  /** Whether this server has a successor, as far as this instance knows otherwise. */
+  readonly hasSuccessor: (seen: Sighting) => boolean
+}
+
+/** A server that was looked at, and since when there is the connection by which it was. */
+export interface Sighting {
+  readonly server: string
+  readonly since: number
 }
 
 /** What was read of one moment of the server. */
@@ -127,11 +138,14 @@ export class RedisClient {
   readonly #timeoutMs: number
   readonly #breaker = new Breaker({ resetMs: BREAKER_RESET_MS })
   #lastReplyAt = 0
-  /** The server behind the present connection was looked at. */
-  #adopted = false
-  /** Connections lost. */
+  /** None on a new connection. */
+  #seen: Sighting | undefined
+  /** Connections lost, and when the last was. */
   #losses = 0
+  #lostAt: number
+  #route: string | undefined
   readonly #serverTime: ServerTime
+  #looking: Promise<void> | undefined
   #settling: Promise<void> | undefined
   #retry: Timer | undefined
   #disposed = false
@@ -143,6 +157,7 @@ export class RedisClient {
     this.#options = options
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs
+    this.#lostAt = options.clock.now()
     this.#serverTime = new ServerTime(options.clock)
     this.outbox = new Outbox(Math.max(1, options.outboxSize))
   }
@@ -162,28 +177,33 @@ export class RedisClient {
     this.#breaker.dispose()
   }
 
-  /** The connection was lost: what the next one leads to has to be looked at. */
-  disconnected(): void {
-    this.#adopted = false
-    this.#losses++
+  /** The server that was looked at; none on a connection on which none was. */
+  get seen(): Sighting | undefined {
+    return this.#seen
   }
 
-  /** There is a connection again. */
-  connected(): void {
-    if (!this.outbox.isEmpty) void this.#retryNow()
+  /** The connection was lost: what the next one leads to has to be looked at. */
+  disconnected(): void {
+    this.#seen = undefined
+    this.#losses++
+    this.#lostAt = this.#clock.now()
   }
 
   /**
    * Runs a script that reads, or stores what was read; its reply is the promise's value, with Buffers for strings if
    * `binary`.
    *
-   * @throws {BreakwaterError} kind `rejected`, code `REDIS_DOWN`, without trying, while the connection is down; kind
-   *   `timeout`, code `REDIS_TIMEOUT`, when no reply came in time (the script may still run); kind `rejected`, code
+   * @throws {BreakwaterError} kind `rejected`, code `REDIS_DOWN`, without trying, while the connection is down, and when it
+   *   was lost meanwhile (the script may have run); code `REDIS_OUTDATED` where the server has a successor; kind `timeout`,
+   *   code `REDIS_TIMEOUT`, when no reply came in time (the script may still run); kind `rejected`, code
    *   `REDIS_BREAKER_OPEN`, without trying, for a while after that. The server's own errors pass through.
    */
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[], binary = false): Promise<unknown> {
-    if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
-    return this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary))
+    if (!this.#mayAsk()) await this.#settled()
+    const way = this.#way()
+    const reply = await this.#alsoLook(this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary)))
+    if (way !== this.#way() || !this.#isKnown()) throw this.#down()
+    return reply
   }
 
   /**
@@ -192,24 +212,56 @@ export class RedisClient {
    * @returns none if the connection was lost meanwhile: the answer may be of a server that nobody has looked at.
    */
   async read(keys: string[], binary: boolean): Promise<Reading | undefined> {
-    if (!this.#adopted || !this.outbox.isEmpty) await this.#settled()
-    const losses = this.#losses
-    const time = this.#serverTime.isOld ? this.#lookAtTime() : undefined
+    if (!this.#mayAsk()) await this.#settled()
+    const way = this.#way()
     const reading = this.#bounded('mget', () =>
       binary ? this.raw.callBuffer('mget', keys) : this.raw.call('mget', keys),
     )
-    if (time !== undefined) await Promise.all([time, reading])
-    const values = (await reading) as (Stored | null)[]
-    return losses === this.#losses ? { values, serverMs: this.#serverTime.latest } : undefined
+    const values = (await this.#alsoLook(reading)) as (Stored | null)[]
+    return way === this.#way() && this.#isKnown() ? { values, serverMs: this.#serverTime.latest } : undefined
   }
 
-  async #lookAtTime(): Promise<void> {
+  /** Counts the connections lost; that commands go elsewhere now is as good as one. */
+  #way(): number {
+    const route = this.#options.route()
+    if (route !== this.#route) {
+      if (this.#route !== undefined) this.disconnected()
+      this.#route = route
+    }
+    return this.#losses
+  }
+
+  /** Whether the server to which commands go now was looked at, and nobody has seen a successor of it. */
+  #isKnown(): boolean {
+    this.#way()
+    return this.#seen !== undefined && !this.#options.hasSuccessor(this.#seen)
+  }
+
+  #mayAsk(): boolean {
+    return this.#isKnown() && this.outbox.isEmpty && this.#breaker.state === 'closed'
+  }
+
+  /** Settles as `asking` does, unless a look at the server is due beside it and fails. */
+  #alsoLook<T>(asking: Promise<T>): Promise<T> {
+    if (this.#isKnown() && !this.#serverTime.isOld) return asking
+    return Promise.all([asking, this.#look()]).then(([answer]) => answer)
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookNow().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #lookNow(): Promise<void> {
     const askedAt = this.#clock.now()
-    const [seconds, micros] = (await this.#bounded('time', () => this.#options.owner().call('time', []))) as [
-      string,
-      string,
-    ]
-    this.#serverTime.learn(Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000), askedAt)
+    const [, serverMs, , , server] = await this.#options.adopt(this.tell)
+    // If the connection was lost meanwhile, the client has asked again by the one that there is now.
+    this.#way()
+    this.#seen = { server, since: this.#lostAt }
+    if (!this.#isKnown()) throw this.#outdated()
+    this.#serverTime.learn(serverMs, askedAt)
   }
 
   /** Runs a script that only tells Redis something, whatever is in the outbox. Rejects as `run` does. */
@@ -224,7 +276,7 @@ export class RedisClient {
   async announce(announcement: Announcement): Promise<Acknowledgement> {
     const { group, about, tell, later = tell, insteadOfAll } = announcement
     try {
-      await (this.#options.replicas === 0 ? tell() : this.#replicated(tell))
+      await this.#alsoLook(this.#options.replicas === 0 ? tell() : this.#replicated(tell))
       return 'applied'
     } catch (error) {
       if (this.#options.outboxSize === 0 || this.#disposed || isFinal(error)) throw error
@@ -253,7 +305,7 @@ export class RedisClient {
 
   /** Looks at the server if it is a new one, and tells it what is in the outbox. Rejects if that cannot be done. */
   async catchUp(): Promise<void> {
-    if (!this.#adopted || !this.outbox.isEmpty) await this.#settle()
+    if (!this.#mayAsk()) await this.#settle()
   }
 
   /** Makes scripts known to the server. On a Cluster each node would have to be told: they are sent when they are needed. */
@@ -290,14 +342,7 @@ export class RedisClient {
 
   async #adoptAndFlush(): Promise<void> {
     // A breaker that is not closed lets one operation try: this one, and then what is in the outbox.
-    if (!this.#adopted || this.#breaker.state !== 'closed') {
-      const losses = this.#losses
-      const askedAt = this.#clock.now()
-      const [, serverMs] = await this.#options.adopt(this.tell)
-      if (losses !== this.#losses) throw this.#down()
-      this.#adopted = true
-      this.#serverTime.learn(serverMs, askedAt)
-    }
+    if (!this.#isKnown() || this.#breaker.state !== 'closed') await this.#look()
     await this.outbox.flush()
   }
 
@@ -335,7 +380,6 @@ export class RedisClient {
         if (over) return
         // Other operations had no answer either in all that time: the server or the way to it is dead, not this script slow.
         if (this.#lastReplyAt <= sentAt) this.#breaker.trip()
-        this.#adopted = false
         reject(this.#noReply('the command may still run'))
       }
       // When this process itself was held up, the reply may lie in the socket: it gets one turn of the loop to be read.
@@ -361,6 +405,12 @@ export class RedisClient {
   #down(): BreakwaterError {
     const message = `Redis is not connected (client status "${this.raw.status}")`
     return new BreakwaterError('rejected', 'REDIS_DOWN', message)
+  }
+
+  #outdated(): BreakwaterError {
+    const message =
+      'Redis has a successor, on which the invalidation log is followed; the client is not connected to that yet'
+    return new BreakwaterError('rejected', 'REDIS_OUTDATED', message)
   }
 
   #noReply(rest: string): BreakwaterError {

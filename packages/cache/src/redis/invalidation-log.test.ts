@@ -1,34 +1,55 @@
-import { eventually, startProxy } from '@breakwater/testkit'
+import { type Clock, systemClock } from '@breakwater/kernel'
+import { eventually, FakeClock, startProxy } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { instancesOn } from '../instances.fixture.js'
 import type { Space } from '../space.js'
+import { InvalidationLog } from './invalidation-log.js'
+import { APPEND_TO } from './lua.js'
+import { type Shard, Shards } from './shards.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
 
-/** Two instances: `near`, and `far` whose connections go through a proxy; each has read 'a' and 'b'. */
+/** Two instances: `near`, and `far` whose connections go through a proxy; each has read 'a' and 'b', and `near` 'c'. */
 async function cutOff(options: { grace?: number } = {}) {
   const instances = instancesOn(testRedis().url)
   const proxy = await startProxy(testRedis())
-  const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+  const client = new HoldingRedis(proxy.url(testRedis().url), {
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 20,
+    connectionName: instances.namespace,
+  })
   client.on('error', () => {})
   let version = 1
   const load = async (): Promise<number> => version
   const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s', maxLag: '20s' })
   const nearCache = instances.make()
-  const declare = (of: Cache): Space<number> => of.space<number>('s', { ...MINUTE, ...options, load })
+  const tags = (id: unknown): string[] => [`tag of ${id}`]
+  const declare = (of: Cache): Space<number> => of.space<number>('s', { ...MINUTE, ...options, tags, load })
   const [near, far] = [declare(nearCache), declare(cache)]
   await Promise.all([nearCache.init(), cache.init()])
-  await Promise.all([far.getMany(['a', 'b']), near.getMany(['a', 'b'])])
+  await Promise.all([far.getMany(['a', 'b']), near.getMany(['a', 'b', 'c'])])
+  await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:v:*`)).toHaveLength(3))
   return {
     instances,
     proxy,
+    client,
     cache,
+    nearCache,
     near,
     far,
     change: () => version++,
+    /** Closes what `far` follows the log by, and nothing else; it cannot connect again. */
+    async closeFollower() {
+      proxy.refuse()
+      const connections = String(await instances.redis.client('LIST')).split('\n')
+      const follower = connections.find(
+        each => each.includes(` name=${instances.namespace} `) && each.includes('=xread'),
+      )
+      await instances.redis.client('KILL', 'ID', /\bid=(\d+)/.exec(follower ?? '')?.[1] ?? '')
+    },
     /** Lets `far` connect again, and resolves when it follows the log. */
     async heal() {
       const before = cache.stats().redis?.connections ?? 0
@@ -45,6 +66,64 @@ async function cutOff(options: { grace?: number } = {}) {
   }
 }
 
+/** Keeps the replies of its reads back while it is told to. */
+class HoldingRedis extends Redis {
+  #held: Promise<void> | undefined
+  reads = 0
+
+  /** Returns what lets them go. */
+  hold(): () => void {
+    let letGo = (): void => {}
+    this.#held = new Promise(resolve => {
+      letGo = resolve
+    })
+    return letGo
+  }
+
+  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
+    const reply = super.sendCommand(...args) as Promise<unknown>
+    if ((args[0] as { name: string }).name !== 'mget') return reply
+    return reply.then(async values => {
+      this.reads++
+      await this.#held
+      return values
+    })
+  }
+}
+
+/** A follower by itself, whose connections go through a proxy, and what it has heard. */
+async function follower(maxLagMs: number, clock: Clock = systemClock) {
+  const instances = instancesOn(testRedis().url)
+  const proxy = await startProxy(testRedis())
+  const settings = { maxRetriesPerRequest: null, connectionName: instances.namespace }
+  const client = new Redis(proxy.url(testRedis().url), settings)
+  const options = { clock, timeoutMs: 5_000, outboxSize: 1, replicas: 0 }
+  const shards = new Shards(client, instances.namespace, options)
+  const heard: string[] = []
+  const log = new InvalidationLog(shards.all[0] as Shard, clock, maxLagMs, {
+    onBegin: () => heard.push('begin'),
+    onEntry: (_, subject) => heard.push(subject),
+    onGap: () => heard.push('gap'),
+  })
+  const near = instances.make().space<number, number>('s', { ...MINUTE, load: async () => 1 })
+  log.start()
+  await log.following()
+  return {
+    instances,
+    proxy,
+    log,
+    heard,
+    near,
+    async [Symbol.asyncDispose]() {
+      log.dispose()
+      shards.dispose()
+      client.disconnect()
+      await proxy[Symbol.asyncDispose]()
+      await instances[Symbol.asyncDispose]()
+    },
+  }
+}
+
 const keysOf = ({ instances }: Awaited<ReturnType<typeof cutOff>>, what: string): Promise<string[]> =>
   instances.redis.keys(`${instances.namespace}:*:${what}`)
 
@@ -54,7 +133,7 @@ describe('a follower that was cut off', () => {
     at.proxy.refuse()
     at.proxy.cut()
     at.change()
-    await at.near.delete('a')
+    for (const key of ['x', 'a']) await at.near.delete(key)
     expect(at.far.peek('a')).toBe(1)
     await at.heal()
     await eventually(() => expect(at.far.peek('a')).toBeUndefined())
@@ -68,6 +147,20 @@ describe('a follower that was cut off', () => {
     at.proxy.cut()
     at.change()
     for (const key of ['a', 'x', 'y']) await at.near.delete(key)
+    const [log = ''] = await keysOf(at, 'log')
+    await at.instances.redis.xtrim(log, 'MAXLEN', 1)
+    await at.proxy.heal()
+    await eventually(() => expect(at.cache.stats().redis?.gaps).toBe(1), 15_000)
+    expect(await at.far.get('a')).toBe(2)
+  })
+
+  it('forgets then what it knew of tags, too', async () => {
+    await using at = await cutOff()
+    at.proxy.refuse()
+    at.proxy.cut()
+    at.change()
+    await at.nearCache.deleteByTag('tag of a')
+    for (const key of ['x', 'y']) await at.near.delete(key)
     const [log = ''] = await keysOf(at, 'log')
     await at.instances.redis.xtrim(log, 'MAXLEN', 1)
     await at.proxy.heal()
@@ -96,13 +189,17 @@ describe('a follower that was cut off', () => {
     }
   })
 
-  for (const grace of [0, 60_000]) {
-    it(`takes what it has for old when the server is another one (grace ${grace})`, async () => {
+  const others = [
+    ['is another process', 0, (server: string) => server.replace(/^\w+/, 'another')],
+    ['has begun another history of writes', 60_000, (server: string) => server.replace(/\w+$/, 'another')],
+  ] as const
+  for (const [what, grace, other] of others) {
+    it(`takes what it has for old when the server ${what} (grace ${grace})`, async () => {
       await using at = await cutOff({ grace })
       at.change()
       const [state = ''] = await keysOf(at, 'state')
       // As a replica would have it that was promoted without the last invalidations.
-      await at.instances.redis.hset(state, 'r', 'the server before')
+      await at.instances.redis.hset(state, 'r', other((await at.instances.redis.hget(state, 'r')) ?? ''))
       at.proxy.cut()
       const seen = new Set<string>()
       await eventually(async () => {
@@ -113,10 +210,89 @@ describe('a follower that was cut off', () => {
       expect(seen.has('1 stale')).toBe(grace > 0)
       await eventually(async () => expect(await at.far.get('a')).toBe(2))
       // In Redis too: an instance that has nothing in memory.
-      const other = at.instances.make().space<number>('s', { ...MINUTE, grace, load: async () => 2 })
-      expect(await other.getDetailed('b')).toMatchObject(grace === 0 ? { value: 2 } : { value: 1, source: 'stale' })
+      const late = at.instances.make().space<number>('s', { ...MINUTE, grace, load: async () => 2 })
+      expect(await late.getDetailed('b')).toMatchObject(grace === 0 ? { value: 2 } : { value: 1, source: 'stale' })
+      // What was stored since is not.
+      const later = at.instances.make().space<number>('s', { ...MINUTE, grace, load: async () => 3 })
+      await eventually(async () => expect(await later.get('a')).toBe(2))
     })
   }
+
+  const ways: readonly (readonly [what: string, act: (at: Awaited<ReturnType<typeof cutOff>>) => Promise<unknown>])[] =
+    [
+      [
+        'entries were missed',
+        async at => {
+          await at.closeFollower()
+          for (const key of ['c', 'x']) await at.near.delete(key)
+          await at.instances.redis.xtrim((await keysOf(at, 'log'))[0] ?? '', 'MAXLEN', 1)
+          await at.proxy.heal()
+          await eventually(() => expect(at.cache.stats().redis?.gaps).toBe(1), 15_000)
+        },
+      ],
+      [
+        'another server was found',
+        async at => {
+          await at.instances.redis.hset((await keysOf(at, 'state'))[0] ?? '', 'r', 'the server before')
+          const { invalidations = 0 } = at.cache.stats().redis ?? {}
+          await at.instances.make().init()
+          await eventually(() => expect(at.cache.stats().redis?.invalidations).toBeGreaterThan(invalidations))
+        },
+      ],
+    ]
+  it.each(ways)('keeps nothing that was being read when %s', async (_, act) => {
+    await using at = await cutOff()
+    const letGo = at.client.hold()
+    const { reads } = at.client
+    const before = at.far.get('c')
+    await eventually(() => expect(at.client.reads).toBeGreaterThan(reads))
+    at.change()
+    await act(at)
+    letGo()
+    expect(await before).toBe(1)
+    expect(await at.far.get('c')).toBe(2)
+  })
+
+  it('does not believe what was kept, or being read, before it heard anything', async () => {
+    await using instances = instancesOn(testRedis().url)
+    await using proxy = await startProxy(testRedis())
+    const client = new HoldingRedis(proxy.url(testRedis().url), { maxRetriesPerRequest: null })
+    let version = 1
+    const load = async (): Promise<number> => version
+    const near = instances.make().space<number>('s', { ...MINUTE, load })
+    await near.getMany(['a', 'b'])
+    await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:v:*`)).toHaveLength(2))
+    await client.ping()
+    // Its own connection is there; that to the log cannot be opened yet.
+    proxy.refuse()
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
+    const far = cache.space<number>('s', { ...MINUTE, load })
+    expect(await far.get('a')).toBe(1)
+    const letGo = client.hold()
+    const { reads } = client
+    const before = far.get('b')
+    await eventually(() => expect(client.reads).toBeGreaterThan(reads))
+    version = 2
+    await near.deleteMany(['a', 'b'])
+    await proxy.heal()
+    await cache.init({ deadline: '15s' })
+    letGo()
+    expect(await before).toBe(1)
+    expect(await far.getMany(['a', 'b'])).toEqual([2, 2])
+    await cache.dispose()
+    client.disconnect()
+  })
+
+  it('forgets all for an entry of a kind that it does not know, unless that is said to take nothing', async () => {
+    await using at = await cutOff()
+    const append = `${APPEND_TO} return appendTo(KEYS[1], KEYS[2], ARGV[1], 'subject')`
+    const [log = '', state = ''] = [(await keysOf(at, 'log'))[0], (await keysOf(at, 'state'))[0]]
+    await at.instances.redis.eval(append, 2, log, state, 'of a later version?')
+    await eventually(() => expect(at.cache.stats().redis?.invalidations).toBe(1))
+    expect(at.far.peek('a')).toBe(1)
+    await at.instances.redis.eval(append, 2, log, state, 'of a later version')
+    await eventually(() => expect(at.far.peek('a')).toBeUndefined())
+  })
 
   it('forgets all when Redis was flushed, without a word from the log', async () => {
     await using instances = instancesOn(testRedis().url)
@@ -141,5 +317,47 @@ describe('a follower that was cut off', () => {
     expect(lagMs).toBeGreaterThanOrEqual(0)
     expect(longestLagMs).toBeGreaterThanOrEqual(lagMs)
     expect(longestLagMs).toBeLessThan(5_000)
+  })
+})
+
+describe('the trust in what is held', () => {
+  it('counts from when the request was sent that was answered', async () => {
+    const clock = new FakeClock()
+    await using at = await follower(60_000, clock)
+    const waiting = new RegExp(` name=${at.instances.namespace} .* flags=b .* cmd=xread`)
+    const sent = (): Promise<void> =>
+      eventually(async () => expect(await at.instances.redis.client('LIST')).toMatch(waiting))
+    await sent()
+    await clock.advance(35_000)
+    await at.near.delete(1)
+    await eventually(() => expect(at.heard).toContain('s:1'))
+    await sent()
+    await clock.advance(24_999)
+    expect(at.log.isFollowing).toBe(true)
+    await clock.advance(1)
+    expect(at.log.isFollowing).toBe(false)
+  })
+
+  it('comes back only with all that was missed, however much that is', async () => {
+    await using at = await follower(300)
+    at.proxy.refuse()
+    at.proxy.cut()
+    await at.near.deleteMany(Array.from({ length: 1_001 }, (_, id) => id))
+    await eventually(() => expect(at.log.isFollowing).toBe(false))
+    await at.proxy.heal()
+    await at.log.following()
+    expect(at.heard).toHaveLength(1 + 1_001)
+  })
+
+  it('ends with a connection that is silent, in whose place another is opened', async () => {
+    await using at = await follower(300)
+    await at.proxy.waitForConnections(2)
+    at.proxy.halfOpen()
+    await eventually(() => expect(at.log.isFollowing).toBe(false))
+    await at.proxy.heal()
+    await at.log.following()
+    await at.proxy.waitForConnections(2)
+    await at.near.delete(1)
+    await eventually(() => expect(at.heard).toEqual(['begin', 's:1']))
   })
 })

@@ -21,7 +21,7 @@ import { type Clock, Deadline } from '@breakwater/kernel'
 import { evaluate, isCluster, type NodeLike } from './client.js'
 import { closeConnection, connectToOwner } from './connections.js'
 import { type Adopted, adopt } from './scripts.js'
-import type { Shard } from './shards.js'
+import { type Shard, supersedes } from './shards.js'
 
 const BATCH = 1_000
 const FIRST_RETRY_MS = 50
@@ -55,6 +55,7 @@ export class InvalidationLog {
   readonly #shard: Shard
   /** Its own, since a blocking read would hold up all others; a new one after each failure, so that no read of the old one is left in a queue. */
   #connection: NodeLike | undefined
+  #openedAt = 0
   readonly #clock: Clock
   readonly #maxLagMs: number
   readonly #listener: LogListener
@@ -123,6 +124,7 @@ export class InvalidationLog {
     const connection = connectToOwner(this.#shard.redis.raw, this.#shard.slot)
     connection.on('error', () => {})
     this.#connection = connection
+    this.#openedAt = this.#clock.now()
     this.connections++
     return connection
   }
@@ -132,7 +134,10 @@ export class InvalidationLog {
     const sentAt = this.#clock.now()
     const control = this.#shard.layout.control()
     const reply = await this.#bounded(evaluate(connection, adopt, control, []))
-    const [last, serverMs, sequence, lastTagId] = reply as Adopted
+    const [last, serverMs, sequence, lastTagId, server] = reply as Adopted
+    const seen = { server, since: this.#openedAt }
+    if (supersedes(this.#shard.redis.seen, seen)) throw new Error('the client is connected to a successor')
+    this.#shard.followed = seen
     this.#serverAheadMs = serverMs - (sentAt + this.#clock.now()) / 2
     if (this.#lastId === undefined) {
       this.#shard.revoke()

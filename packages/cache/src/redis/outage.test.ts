@@ -1,6 +1,7 @@
 /** What is promised of writes and reads while Redis is hung, down or cut off, and when it is back. */
 
 import { eventually, startProxy, startRedis } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
@@ -62,6 +63,30 @@ describe('an invalidation that Redis cannot be told', () => {
     await eventually(() => expect(other.peek('k')).toBeUndefined())
     expect(await other.get('k')).toBe(2)
     await cut.dispose()
+    client.disconnect()
+  })
+
+  it('keeps no reader waiting until all that is to be told has been', async () => {
+    await using proxy = await startProxy(testRedis())
+    await using instances = instancesOn(testRedis().url)
+    const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    client.on('error', () => {})
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '1s', memory: false })
+    const space = cache.space<number, number>('s', { ...MINUTE, load: async () => 1 })
+    await cache.init()
+    proxy.refuse()
+    proxy.cut()
+    await eventually(async () => expect(await space.delete(0)).toBe('queued'))
+    expect(await space.deleteMany(Array.from({ length: 2_000 }, (_, id) => id))).toBe('queued')
+    // A hundred in half a second: twenty times that until all is told.
+    proxy.setLatency(500)
+    await proxy.heal()
+    await eventually(async () => expect(client.status).toBe('ready'))
+    expect(await space.getDetailed(1)).toMatchObject({ value: 1, source: 'loader' })
+    expect(cache.stats().redis?.outbox).toBeGreaterThan(0)
+    proxy.setLatency(0)
+    await eventually(() => expect(cache.stats().redis?.outbox).toBe(0), 15_000)
+    await cache.dispose()
     client.disconnect()
   })
 

@@ -118,12 +118,11 @@ redis.call('PEXPIRE', KEYS[6], ARGV[2])
 return 1`,
 )
 
-/** Removes value and lease, wakes who waits, and tells every instance. KEYS control, key; ARGV `<space>:<key>`. */
+/** Removes value and lease, and tells every instance, which wakes who waits there. KEYS control, key; ARGV `<space>:<key>`. */
 export const invalidate: Script = new Script(
   'invalidate',
-  `${WAKE}${APPEND}
+  `${APPEND}
 redis.call('DEL', KEYS[5], KEYS[6])
-wake(KEYS[7], ARGV[1])
 return append('key', ARGV[1])`,
 )
 
@@ -133,7 +132,7 @@ return append('key', ARGV[1])`,
  */
 export const expire: Script = new Script(
   'expire',
-  `${NOW}${WAKE}${APPEND}
+  `${NOW}${APPEND}
 local header = redis.call('GETRANGE', KEYS[5], 0, ${AT.meta})
 local freshUntil = tonumber(string.sub(header, ${AT.freshUntil + 1}, ${AT.storedAt}))
 if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now then
@@ -146,7 +145,6 @@ if string.sub(header, 1, 1) == '${FORMAT}' and freshUntil and freshUntil > now t
   end
 end
 redis.call('DEL', KEYS[6])
-wake(KEYS[7], ARGV[1])
 return append('key', ARGV[1])`,
 )
 
@@ -156,11 +154,10 @@ return append('key', ARGV[1])`,
  */
 export const set: Script = new Script(
   'set',
-  `${NOW}${STATE}${WAKE}${APPEND}${STORE}
+  `${NOW}${STATE}${APPEND}${STORE}
 local sequence = append('key', ARGV[1])
 store(KEYS[5], ARGV[3], ARGV[4], stateFor(ARGV[2]).stamp, ARGV[5], ARGV[6], 0, ARGV[7])
 redis.call('DEL', KEYS[6])
-wake(KEYS[7], ARGV[1])
 return sequence`,
 )
 
@@ -202,14 +199,17 @@ return 0`,
 )
 
 /**
- * To be run on every new connection before anything is read. If the server is not the one that was here last, or has begun
- * another history of writes since, it may have lost what that one had acknowledged, an invalidation too: all it holds from
- * before is old. KEYS control. Replies {id of the log's last entry, the server's time in ms, how many entries the log has
- * had, id of the last that deleted a tag}.
+ * Looks at the server: to be run on every new connection before anything is read, and now and then. If the server is not the
+ * one that was here last, or has begun another history of writes since, it may have lost what that one had acknowledged, an
+ * invalidation too: all it holds from before is old. Fails on a server that takes no writes, whose values nobody can invalidate
+ * any more. KEYS control. Replies {id of the log's last entry, the server's time in ms, how many entries the log has had, id
+ * of the last that deleted a tag, the server}.
  */
 export const adopt: Script = new Script(
   'adopt',
   `${NOW}${MARK}${APPEND}
+-- Changes nothing, and is refused where a write would be, but for a lack of memory.
+redis.call('PERSIST', KEYS[1])
 local function infoOf(section, field)
   local info = redis.pcall('INFO', section)
   return type(info) == 'string' and string.match(info, field .. ':(%w+)') or ''
@@ -222,8 +222,8 @@ if known ~= server then
   mark()
 end
 local state = redis.call('HMGET', KEYS[1], 'l', 'n', 'i')
-return {state[1] or '', now, tonumber(state[2] or 0), state[3] or ''}`,
+return {state[1] or '', now, tonumber(state[2] or 0), state[3] or '', server}`,
 )
 
 /** What `adopt` replies. */
-export type Adopted = readonly [lastId: string, serverMs: number, sequence: number, lastTagId: string]
+export type Adopted = readonly [lastId: string, serverMs: number, sequence: number, lastTagId: string, server: string]

@@ -7,7 +7,7 @@
 
 import { KeyLayout } from '../keys.js'
 import { TagLedger } from '../tags/tag-ledger.js'
-import { isCluster, RedisClient, type RedisClientOptions, type RedisLike } from './client.js'
+import { isCluster, RedisClient, type RedisClientOptions, type RedisLike, type Sighting } from './client.js'
 import { ownerOf } from './connections.js'
 import { MarksReader } from './marks.js'
 import { type Adopted, adopt } from './scripts.js'
@@ -54,6 +54,8 @@ export class Shard {
   readonly marks: MarksReader = new MarksReader()
   /** Fed by the same follower. */
   readonly tags: TagLedger = new TagLedger()
+  /** Where its log is followed. */
+  followed: Sighting | undefined
 
   constructor(index: number, slot: number, layout: KeyLayout, redis: RedisClient) {
     this.index = index
@@ -78,11 +80,12 @@ export class Shards {
   readonly #onDisconnected = (): void => {
     for (const { redis } of this.all) redis.disconnected()
   }
-  readonly #onConnected = (): void => {
-    for (const { redis } of this.all) redis.connected()
-  }
 
-  constructor(raw: RedisLike, namespace: string, options: Omit<RedisClientOptions, 'adopt' | 'owner'>) {
+  constructor(
+    raw: RedisLike,
+    namespace: string,
+    options: Pick<RedisClientOptions, 'clock' | 'timeoutMs' | 'outboxSize' | 'replicas'>,
+  ) {
     this.#raw = raw
     this.readsMasters = !isCluster(raw) || (raw.options.scaleReads ?? 'master') === 'master'
     this.all = (isCluster(raw) ? CLUSTER_TAGS : SINGLE).map(([tag, slot], index) => {
@@ -90,19 +93,20 @@ export class Shards {
       const client = new RedisClient(raw, {
         ...options,
         owner: () => (isCluster(raw) ? ownerOf(raw, slot) : raw),
+        route: () => (isCluster(raw) ? raw.slots[slot]?.[0] : ''),
         adopt: async tell => (await tell(adopt, layout.control(), [])) as Adopted,
+        hasSuccessor: seen => supersedes(shard.followed, seen),
       })
-      return new Shard(index, slot, layout, client)
+      const shard = new Shard(index, slot, layout, client)
+      return shard
     })
     raw.on('close', this.#onDisconnected)
     raw.on('-node', this.#onDisconnected)
-    raw.on('ready', this.#onConnected)
   }
 
   dispose(): void {
     this.#raw.off('close', this.#onDisconnected)
     this.#raw.off('-node', this.#onDisconnected)
-    this.#raw.off('ready', this.#onConnected)
     for (const { redis } of this.all) redis.dispose()
   }
 
@@ -111,6 +115,14 @@ export class Shards {
     const index = this.all.length === 1 ? 0 : hash(`${space}:${key}`) % this.all.length
     return this.all[index] as Shard
   }
+}
+
+/**
+ * Whether what was seen lies behind what was seen otherwise: another server, by a younger connection. Both are of one
+ * instance, and each asks for the master when it connects.
+ */
+export function supersedes(other: Sighting | undefined, seen: Sighting): boolean {
+  return other !== undefined && other.server !== seen.server && other.since > seen.since
 }
 
 /** FNV-1a over UTF-16 units, with MurmurHash3's finalizer. Part of where things lie, like the tags. */

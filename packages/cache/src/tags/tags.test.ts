@@ -1,8 +1,10 @@
 import { eventually, FakeClock } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
+import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { Gate, instancesOn } from '../instances.fixture.js'
+import { MOST_TAGS } from '../redis/lua.js'
 import type { Space } from '../space.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
@@ -110,6 +112,33 @@ describe('a tag', () => {
     await cache.deleteByTag('other')
     expect(await read(spaces)).toEqual([2, 1])
   })
+
+  const losses: readonly (readonly [how: string, lose: (redis: Redis, tags: string) => Promise<unknown>])[] = [
+    ['lost', (redis, tags) => redis.del(tags)],
+    [
+      'pushed out by later ones',
+      (redis, tags) => {
+        const fill = `for i = 1, ${MOST_TAGS} do redis.call('ZADD', KEYS[1], redis.call('ZSCORE', KEYS[1], 't'), 'z' .. i) end`
+        return redis.eval(fill, 1, tags)
+      },
+    ],
+  ]
+  it.each(losses)(
+    'takes what it took when its deletion was %s, and others have been deleted since',
+    async (_, lose) => {
+      await using instances = instancesOn(testRedis().url)
+      const cache = instances.make()
+      const options = { ...MINUTE, tags: ['t'] }
+      expect(await cache.space<number>('s', { ...options, load: async () => 1 }).get('k')).toBe(1)
+      const { redis, namespace } = instances
+      await eventually(async () => expect(await redis.keys(`${namespace}:*:v:*`)).toHaveLength(1))
+      await cache.deleteByTag('t')
+      await lose(redis, (await redis.keys(`${namespace}:*:tags`))[0] ?? '')
+      await cache.deleteByTag('another')
+      const late = instances.make({ memory: false }).space<number>('s', { ...options, load: async () => 2 })
+      expect(await late.get('k')).toBe(2)
+    },
+  )
 
   it('works without Redis, against loads in flight too', async () => {
     const cache = new Cache({ clock: new FakeClock() })

@@ -1,0 +1,126 @@
+/** What is promised where another server takes the place of the one that an instance is connected to, and nobody tells it. */
+
+import { eventually, type RedisServer, startProxy, startRedis } from '@breakwater/testkit'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Cache } from '../cache.js'
+import { instancesOn } from '../instances.fixture.js'
+
+const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+/**
+ * A master that has a successor and does not know it, as behind Sentinels one that was frozen or cut off: who is connected to
+ * it stays, and who connects anew gets the other. `here` is an instance that has stayed with both its connections; `there`
+ * is one that is connected to the successor. Each has 'k', of version 1.
+ */
+async function succeeded(options: { memory?: false } = {}) {
+  // Without it a new replica is empty for five seconds.
+  const own = { own: true, settings: { 'repl-diskless-sync-delay': '0' } }
+  const [old, successor] = await Promise.all([startRedis(own), startRedis(own)])
+  const [oldAdmin, newAdmin] = [new Redis(old.url), new Redis(successor.url)] as const
+  const proxy = await startProxy(old)
+  const client = new Redis(proxy.url(old.url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+  client.on('error', () => {})
+  let version = 1
+  const load = async (): Promise<number> => version
+  await newAdmin.replicaof(old.host, old.port)
+  await eventually(async () => expect(await newAdmin.info('replication')).toContain('master_link_status:up'))
+  const others = instancesOn(successor.url)
+  const cache = new Cache({ redis: client, namespace: others.namespace, redisTimeout: '5s', ...options })
+  const here = cache.space<number>('s', { ...MINUTE, load })
+  await cache.init()
+  await here.get('k')
+  await eventually(async () => expect(await newAdmin.keys('*:v:s:k')).toHaveLength(1))
+  proxy.redirect(successor)
+  await newAdmin.replicaof('NO', 'ONE')
+  const otherCache = others.make()
+  const there = otherCache.space<number>('s', { ...MINUTE, load })
+  await otherCache.init()
+  await there.get('k')
+  /** Has the old master close what `here` is connected by: its client, or what it follows the log by. */
+  const move = async (which: 'client' | 'follower'): Promise<void> => {
+    for (const line of String(await oldAdmin.client('LIST'))
+      .trim()
+      .split('\n')) {
+      const isOurs = line.includes(' cmd=client')
+      const follows = line.includes(' cmd=xread')
+      const id = /\bid=(\d+)/.exec(line)?.[1] ?? ''
+      if (!isOurs && follows === (which === 'follower')) await oldAdmin.client('KILL', 'ID', id)
+    }
+  }
+  return {
+    cache,
+    here,
+    there,
+    move,
+    change: () => version++,
+    /** Resolves when `here` hears what the successor is told. */
+    async heard() {
+      await eventually(async () => {
+        await there.delete('x')
+        expect(cache.stats().redis?.invalidations).toBeGreaterThan(0)
+      })
+    },
+    async [Symbol.asyncDispose]() {
+      await cache.dispose({ deadline: 200 })
+      for (const each of [client, oldAdmin, newAdmin]) each.disconnect()
+      await others[Symbol.asyncDispose]()
+      await proxy[Symbol.asyncDispose]()
+      await Promise.all([old, successor].map((server: RedisServer) => server[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+describe('a master that has a successor and does not know it', () => {
+  it('is not read by who follows the log of the successor, and what it is told is told that too', async () => {
+    await using at = await succeeded({ memory: false })
+    expect((await at.here.getDetailed('k')).source).toBe('redis')
+    await at.move('follower')
+    await at.heard()
+    at.change()
+    await at.there.delete('k')
+    expect(await at.here.getDetailed('k')).toMatchObject({ value: 2, source: 'loader' })
+    expect(await at.there.get('k')).toBe(2)
+    at.change()
+    expect(await at.here.delete('k')).toBe('queued')
+    expect(await at.here.getDetailed('k')).toMatchObject({ value: 3, source: 'loader' })
+    expect(at.there.peek('k')).toBe(2)
+    await at.move('client')
+    await eventually(() => expect(at.there.peek('k')).toBeUndefined())
+    await eventually(async () => expect((await at.here.getDetailed('k')).source).toBe('redis'))
+    expect(await at.here.delete('k')).toBe('applied')
+  })
+
+  it('is not followed any more by who reads from the successor', async () => {
+    await using at = await succeeded()
+    await at.move('client')
+    await at.here.get('l')
+    await at.heard()
+    await eventually(async () => expect((await at.here.getDetailed('k')).source).toBe('memory'))
+    at.change()
+    await at.there.delete('k')
+    await eventually(() => expect(at.here.peek('k')).toBeUndefined())
+    expect(await at.here.get('k')).toBe(2)
+  })
+})
+
+describe('a master that may write no more', () => {
+  it('is not believed: what it cannot be told, nobody would hear', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const caches = [instances.make(), instances.make({ memory: false })] as const
+    let version = 1
+    const [held, read] = caches.map(cache => cache.space<number>('s', { ...MINUTE, load: async () => version }))
+    await Promise.all(caches.map(cache => cache.init()))
+    expect([await held?.get('k'), await read?.get('k')]).toEqual([1, 1])
+    await instances.redis.config('SET', 'min-replicas-to-write', 1)
+    await eventually(() => expect(caches.map(cache => cache.stats().redis?.following)).toEqual([false, false]))
+    version = 2
+    await eventually(async () => expect(await read?.get('k')).toBe(2))
+    expect([await held?.get('k'), await read?.get('k')]).toEqual([2, 2])
+    expect(await held?.delete('k')).toBe('queued')
+    await instances.redis.config('SET', 'min-replicas-to-write', 0)
+    await eventually(() => expect(caches[0].stats().redis).toMatchObject({ following: true, outbox: 0 }))
+    await eventually(async () => expect(await read?.getDetailed('k')).toMatchObject({ value: 2, source: 'redis' }))
+  })
+})
