@@ -2,16 +2,14 @@
 
 import { randomBytes } from 'node:crypto'
 import { BreakwaterError, Deadline, type Duration, Events, type Managed, parseDuration } from '@breakwater/kernel'
-import type { GuardStats } from './guard/guard.js'
+import { type CacheStats, redisReading } from './cache-stats.js'
 import { type CacheKey, wakeChannel } from './keys.js'
 import { InFlight } from './load/in-flight.js'
 import type { CacheDuration } from './load/load-log.js'
 import { MissBudget } from './load/miss-budget.js'
 import { MemoryTier } from './memory/memory-tier.js'
 import type { CacheOptions, CachePolicy, Loader, ReadOptions, SpaceOptions } from './options.js'
-import type { BreakerState } from './redis/breaker.js'
 import type { Acknowledgement } from './redis/client.js'
-
 import { connectToAny } from './redis/connections.js'
 import { ANCILLARY, InvalidationLog } from './redis/invalidation-log.js'
 import type { Script } from './redis/script.js'
@@ -20,7 +18,6 @@ import { type Shard, Shards } from './redis/shards.js'
 import { WakeChannel } from './redis/wake-channel.js'
 import { type ResolvedCacheOptions, resolveCacheOptions, resolveSpaceOptions } from './resolve-options.js'
 import { Space } from './space.js'
-import type { SpaceReading } from './space-stats.js'
 import type { SpaceSurroundings } from './surroundings.js'
 import { encodeTag } from './tags/tag.js'
 import { TagClock } from './tags/tag-clock.js'
@@ -28,38 +25,6 @@ import { type WrapOptions, type Wrapped, wrapped } from './wrap.js'
 
 /** The space of `cache.getOrLoad`. */
 const COMMON_SPACE = '_'
-
-export interface CacheStats {
-  /** By space. */
-  readonly spaces: Readonly<Record<string, SpaceReading>>
-  /** By space, of those that have one. */
-  readonly guards: Readonly<Record<string, GuardStats>>
-  readonly memory: { readonly bytes: number; readonly entries: number; readonly evictions: number }
-  readonly loads: { readonly inFlight: number; readonly pending: number; readonly budget: number }
-  readonly redis:
-    | {
-        /** Operations that failed, hung or were not tried. */
-        readonly failures: number
-        /** Whether the invalidation log is heard, on a Cluster that of every shard, so that the first tier may be believed. */
-        readonly following: boolean
-        /** Open: Redis did not answer, on a Cluster one of its shards, and is not asked for a while. */
-        readonly breaker: BreakerState
-        /** Changes of that so far, of all shards, by the state that was come to. */
-        readonly breakerTransitions: Readonly<Record<BreakerState, number>>
-        /** Entries of the log taken, this instance's own included. */
-        readonly invalidations: number
-        /** Times that the first tier was emptied, since an invalidation may have been missed. */
-        readonly gaps: number
-        /** Connections to the log that were opened, the first included. */
-        readonly connections: number
-        /** How long the last invalidation took from Redis to here, and the longest, in ms; to within a round trip. */
-        readonly lagMs: number
-        readonly longestLagMs: number
-        /** Invalidations that Redis has yet to be told. */
-        readonly outbox: number
-      }
-    | undefined
-}
 
 export interface LifeOptions {
   readonly signal?: AbortSignal
@@ -276,29 +241,7 @@ export class Cache implements Managed {
       ),
       memory: { bytes: memory.bytes, entries: memory.entryCount, evictions: memory.evictions },
       loads: { inFlight: this.#inFlight.count, pending: budget.pending, budget: budget.size },
-      redis: this.#redisStats(),
-    }
-  }
-
-  #redisStats(): CacheStats['redis'] {
-    const clients = this.#around.shards?.all.map(shard => shard.redis)
-    if (clients === undefined) return undefined
-    const breakers = clients.map(client => client.breaker)
-    return {
-      failures: sum(clients.map(client => client.failures)),
-      following: this.#logs.every(log => log.isFollowing),
-      breaker: (['open', 'half-open'] as const).find(state => breakers.includes(state)) ?? 'closed',
-      breakerTransitions: {
-        closed: sum(clients.map(client => client.breakerTransitions.closed)),
-        open: sum(clients.map(client => client.breakerTransitions.open)),
-        'half-open': sum(clients.map(client => client.breakerTransitions['half-open'])),
-      },
-      invalidations: sum(this.#logs.map(log => log.entries)),
-      gaps: sum(this.#logs.map(log => log.gaps)),
-      connections: sum(this.#logs.map(log => log.connections)),
-      lagMs: Math.max(...this.#logs.map(log => log.lagMs)),
-      longestLagMs: Math.max(...this.#logs.map(log => log.longestLagMs)),
-      outbox: sum(clients.map(client => client.outbox.size)),
+      redis: redisReading(this.#around.shards, this.#logs),
     }
   }
 
@@ -407,10 +350,6 @@ export class Cache implements Managed {
     const space = this.#spaces.get(message.slice(0, colon))
     if (space !== undefined) act(space, message.slice(colon + 1))
   }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0)
 }
 
 function disposedError(): BreakwaterError {

@@ -1,4 +1,5 @@
-export { Cache, type CacheStats, type LifeOptions } from './cache.js'
+export { Cache, type LifeOptions } from './cache.js'
+export type { CacheStats } from './cache-stats.js'
 export type { SchemaResult, StandardSchema } from './codec/schema.js'
 export type { Serializer } from './codec/serializer.js'
 export { bloomGuard } from './guard/bloom-guard.js'
