@@ -189,6 +189,11 @@ export class RedisClient {
     this.#lostAt = this.#clock.now()
   }
 
+  /** There is a connection again: whoever follows the log is to know soon to whom, and the outbox can be told. */
+  reconnected(): void {
+    if (this.#losses > 0) void this.#retryNow()
+  }
+
   /**
    * Runs a script that reads, or stores what was read; its reply is the promise's value, with Buffers for strings if
    * `binary`.

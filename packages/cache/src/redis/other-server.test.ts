@@ -94,7 +94,6 @@ describe('a master that has a successor and does not know it', () => {
   it('is not followed any more by who reads from the successor', async () => {
     await using at = await succeeded()
     await at.move('client')
-    await at.here.get('l')
     await at.heard()
     await eventually(async () => expect((await at.here.getDetailed('k')).source).toBe('memory'))
     at.change()

@@ -80,6 +80,9 @@ export class Shards {
   readonly #onDisconnected = (): void => {
     for (const { redis } of this.all) redis.disconnected()
   }
+  readonly #onReady = (): void => {
+    for (const { redis } of this.all) redis.reconnected()
+  }
 
   constructor(
     raw: RedisLike,
@@ -102,11 +105,13 @@ export class Shards {
     })
     raw.on('close', this.#onDisconnected)
     raw.on('-node', this.#onDisconnected)
+    raw.on('ready', this.#onReady)
   }
 
   dispose(): void {
     this.#raw.off('close', this.#onDisconnected)
     this.#raw.off('-node', this.#onDisconnected)
+    this.#raw.off('ready', this.#onReady)
     for (const { redis } of this.all) redis.dispose()
   }
 
