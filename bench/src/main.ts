@@ -19,6 +19,7 @@ import { formatTable, formatVerdicts } from './report/table.js'
 import { formatRollingTable, formatRollingVerdict } from './rolling/table.js'
 import { findScenario, scenarios } from './scenarios/index.js'
 import type { Scenario } from './scenarios/scenario.js'
+import { formatSizingTables, formatSizingVerdicts } from './sizing/table.js'
 
 /** Take part only if they are named, since the run without names stays under two minutes. */
 const POOL = {
@@ -27,11 +28,12 @@ const POOL = {
 }
 const CACHE = { name: 'cache', shows: 'Breakwater and other caches: hits, storms, a frozen Redis, stale reads' }
 const FLEET = { name: 'fleet', shows: 'eight processes on a server with twenty connections, pg.Pool and Breakwater' }
+const SIZING = { name: 'sizing', shows: 'which size of a pool is the best for a load, and which one it finds itself' }
 const FLEET_SIM = { name: 'fleet-sim', shows: 'the rule by which a fleet shares, with up to 1,000 members' }
 const GUARD = { name: 'guard', shows: 'the guard: checks a second, error rate, filling it from a million rows' }
 const GUARD_SOAK = { name: 'guard-soak', shows: 'the guard under every fault: every answer compared with the table' }
 const ROLLING = { name: 'rolling', shows: 'rolling restarts under load: by hand, close-with-grace, Breakwater' }
-const ONLY_IF_NAMED = [POOL, CACHE, FLEET, FLEET_SIM, GUARD, GUARD_SOAK, ROLLING]
+const ONLY_IF_NAMED = [POOL, CACHE, FLEET, FLEET_SIM, SIZING, GUARD, GUARD_SOAK, ROLLING]
 
 const BY_DEFAULT = scenarios.filter(each => !each.onlyIfNamed)
 const names = [...scenarios, ...ONLY_IF_NAMED].map(each => each.name)
@@ -76,6 +78,7 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
       pool: named.includes(POOL.name),
       fleet: named.includes(FLEET.name),
       fleetSim: named.includes(FLEET_SIM.name),
+      sizing: named.includes(SIZING.name),
       cache: named.includes(CACHE.name),
       guard: named.includes(GUARD.name),
       guardSoak: named.includes(GUARD_SOAK.name),
@@ -97,7 +100,7 @@ async function main(named: readonly string[], { full, seed, json }: Options): Pr
 }
 
 function print(results: Results): void {
-  const { scenarios, pool, cache, fleet, simulatedFleets, guard, guardSoak, rolling, seed, seconds } = results
+  const { scenarios, pool, cache, fleet, simulatedFleets, sizing, guard, guardSoak, rolling, seed, seconds } = results
   const { machine, versions, commit } = results.environment
   const redis = versions.redis === null ? '' : `, Redis ${versions.redis}`
   const lines = [
@@ -106,6 +109,7 @@ function print(results: Results): void {
     ...(pool ? [...formatPoolTables(pool), ...formatPoolVerdicts(pool)] : []),
     ...(fleet ? [formatFleetTable(fleet), ...formatFleetVerdicts(fleet)] : []),
     ...(simulatedFleets ? [formatSimulatedTable(simulatedFleets)] : []),
+    ...(sizing ? [...formatSizingTables(sizing), ...formatSizingVerdicts(sizing)] : []),
     ...(cache ? [...formatCacheTables(cache), ...formatCacheVerdicts(cache)] : []),
     ...(guard ? [...formatGuardTables(guard), ...formatGuardVerdicts(guard)] : []),
     ...(guardSoak ? [formatSoakTable(guardSoak), ...formatSoakVerdicts(guardSoak)] : []),
@@ -117,8 +121,8 @@ function print(results: Results): void {
 }
 
 /** Ended early, or wrong answers; a number that was not reached is a result like any other. */
-function hasFailed({ scenarios, pool, cache, fleet, guard, guardSoak, rolling }: Results): boolean {
-  if ([cache, fleet, rolling].some(part => part?.failure !== undefined)) return true
+function hasFailed({ scenarios, pool, cache, fleet, sizing, guard, guardSoak, rolling }: Results): boolean {
+  if ([cache, fleet, sizing, rolling].some(part => part?.failure !== undefined)) return true
   if (guard?.failure !== undefined || (guardSoak && hasSoakFailed(guardSoak))) return true
   const parts = [...scenarios, ...(pool ? [{ failure: pool.failure, summary: pool.queries.summary }] : [])]
   return parts.some(({ failure, summary }) => failure !== undefined || summary.some(each => each.wrong > 0))

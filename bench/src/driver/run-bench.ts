@@ -14,6 +14,7 @@ import type { Results } from '../report/results.js'
 import { summarize } from '../report/summary.js'
 import { runRolling } from '../rolling/run-rolling.js'
 import type { Scenario } from '../scenarios/scenario.js'
+import { runSizing } from '../sizing/run-sizing.js'
 import { Entrants } from './entrants.js'
 import { runScenario } from './run-scenario.js'
 
@@ -23,6 +24,7 @@ export interface BenchOptions {
   readonly pool: boolean
   readonly fleet: boolean
   readonly fleetSim: boolean
+  readonly sizing: boolean
   readonly guard: boolean
   readonly cache: boolean
   readonly guardSoak: boolean
@@ -49,6 +51,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
   const pool = options.pool ? await runPool(run, postgres) : undefined
   const fleet = options.fleet ? await runFleet(run) : undefined
   const simulatedFleets = options.fleetSim ? await simulateFleets(run) : undefined
+  const sizing = options.sizing ? await runSizing(run, postgres) : undefined
   const cache = options.cache ? await runCache(run) : undefined
   const guard = options.guard ? await runGuard(run, postgres) : undefined
   const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
@@ -63,6 +66,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     ...(pool && { pool }),
     ...(fleet && { fleet }),
     ...(simulatedFleets && { simulatedFleets }),
+    ...(sizing && { sizing }),
     ...(cache && { cache }),
     ...(guard && { guard }),
     ...(guardSoak && { guardSoak }),

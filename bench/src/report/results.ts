@@ -8,6 +8,7 @@ import type { SoakResults } from '../guard-soak/results.js'
 import type { Percentiles } from '../load/latency.js'
 import type { PoolResults } from '../pool/results.js'
 import type { RollingResults } from '../rolling/results.js'
+import type { SizingResults } from '../sizing/results.js'
 import type { Environment } from './environment.js'
 import type { ScenarioSummary } from './summary.js'
 
@@ -66,6 +67,8 @@ export interface Results {
   /** If fleets were run, or simulated. */
   readonly fleet?: FleetResults
   readonly simulatedFleets?: readonly Simulated[]
+  /** If sizes of a pool were compared. */
+  readonly sizing?: SizingResults
   readonly cache?: CacheResults
   /** If the guard was measured. */
   readonly guard?: GuardResults

@@ -22,7 +22,17 @@ interface Question<A> {
 
 interface Caller {
   readonly controller: AbortController
+  /** Would share a lease. */
+  readonly shared: boolean
+  readonly since: number
   settled: boolean
+}
+
+/** One lease, and how many have it: one, or as many as share it. */
+interface Held {
+  readonly lease: Lease<Thing>
+  readonly shared: boolean
+  holders: number
 }
 
 /** What a creation fails with; `forgivable` if no caller may be rejected for it. */
@@ -43,7 +53,7 @@ export class World {
   readonly things: Thing[] = []
   readonly creations: Question<Thing>[] = []
   readonly validations: (Question<boolean> & { readonly thing: Thing })[] = []
-  readonly leases: Lease<Thing>[] = []
+  readonly held: Held[] = []
   readonly callers: Caller[] = []
   /** Calls that have not settled. An init waits and holds leases like any caller. */
   readonly unsettled = { init: 0, drain: 0, dispose: 0 }
@@ -114,10 +124,10 @@ export class World {
     })
   }
 
-  acquire(timeout?: number): void {
-    const caller: Caller = { controller: new AbortController(), settled: false }
+  acquire(shared: boolean, timeout?: number): void {
+    const caller: Caller = { controller: new AbortController(), shared, since: this.clock.now(), settled: false }
     this.callers.push(caller)
-    const options = { signal: caller.controller.signal, ...(timeout === undefined ? {} : { timeout }) }
+    const options = { signal: caller.controller.signal, shared, ...(timeout === undefined ? {} : { timeout }) }
     const settled = (error?: unknown): void => {
       if ((error as Failure | undefined)?.forgivable) this.#rejectedForOutage = true
       expect(caller.settled, 'settled twice').toBe(false)
@@ -126,22 +136,45 @@ export class World {
     }
     this.pool.acquire(options).then(lease => {
       settled()
-      this.hold(lease)
+      const isSharing = this.held.some(each => each.shared)
+      const sharers = this.callers.filter(each => each.shared && each.since < this.clock.now())
+      if (!shared && !isSharing) expect(sharers, 'who would share, and come first while nobody does').toEqual([])
+      this.hold(lease, shared)
     }, settled)
   }
 
-  hold(lease: Lease<Thing>): void {
+  hold(lease: Lease<Thing>, shared: boolean): void {
+    const joined = this.held.find(each => each.lease === lease)
+    if (joined) {
+      expect([joined.shared, shared], 'joined a lease that is not shared, or by one who would not').toEqual([
+        true,
+        true,
+      ])
+      joined.holders++
+      return
+    }
     if (!this.forced)
       expect(lease.value, 'leased what is leased or destroyed').toMatchObject({ destroyed: false, leased: false })
     lease.value.leased = true
     this.#heldSince.set(lease.value, this.clock.now())
-    this.leases.push(lease)
+    this.held.push({ lease, shared, holders: 1 })
   }
 
-  end(lease: Lease<Thing>, how: 'release' | 'retire'): void {
-    this.leases.splice(this.leases.indexOf(lease), 1)
-    lease.value.leased = false
-    lease[how]()
+  /** Has the oldest of those who would share join, as who holds the lease may at any time. */
+  join({ lease, shared }: Held): void {
+    if (!shared) return
+    const sharers = this.callers.filter(each => each.shared).length
+    const had = this.pool.join(lease)
+    if (this.unsettled.init === 0) expect(had, 'joined').toBe(sharers > 0)
+  }
+
+  /** One of those who have it is done; with the last of them it ends, for all of them at once if it is to be destroyed. */
+  end(held: Held, how: 'release' | 'retire'): void {
+    held.holders--
+    if (held.holders > 0 && how === 'release') return
+    this.held.splice(this.held.indexOf(held), 1)
+    held.lease.value.leased = false
+    held.lease[how]()
   }
 
   make(creation: Question<Thing>): void {
@@ -204,21 +237,29 @@ export class World {
       )
       expect(doomed, 'kept although retired or invalid').toEqual([])
     }
-    if (idle > 0) expect(pending, 'callers that wait while something is idle').toBeLessThanOrEqual(checking.length)
+    // One lease serves all who would share it, up to 64 of them.
+    const sharers = this.callers.filter(each => each.shared).length
+    const alone = pending - sharers
+    const demand = alone + Math.ceil(sharers / 64)
+    expect(this.pool.waiting, 'callers that wait, by what they want').toMatchObject({ alone, sharers, demand })
+    if (idle > 0)
+      expect(demand, 'leases that are waited for while something is idle').toBeLessThanOrEqual(checking.length)
 
     expect(this.#destroyedWrongly, 'found by destroy').toBeUndefined()
     expect(this.#evictedBelowMin, 'evicted below min').toBe(false)
 
     expect(this.#rejectedForOutage, 'rejected for what will pass').toBe(false)
     if (this.#reclaims) {
+      // A shared lease lasts as long as others join it.
+      const shared = new Set(this.held.filter(each => each.shared).map(({ lease }) => lease.value))
       const held = alive
-        .filter(thing => thing.leased)
+        .filter(thing => thing.leased && !shared.has(thing))
         .map(thing => this.clock.now() - (this.#heldSince.get(thing) ?? 0))
       expect(Math.max(0, ...held), 'ms that a lease was not reclaimed').toBeLessThanOrEqual(LEAK_MS)
     }
 
     expect(creating, 'creations at a time').toBeLessThanOrEqual(MAX_CREATING)
-    const starves = pending > checking.length + creating && this.#size < max
+    const starves = demand > checking.length + creating && this.#size < max
     if (!this.#isFailing) expect(starves && creating < MAX_CREATING, 'callers for whom nothing is made').toBe(false)
     if (!starves || creating > 0) this.#starvedSince = undefined
     this.#starvedSince ??= starves && creating === 0 ? this.clock.now() : undefined
@@ -244,7 +285,7 @@ export class World {
     expect(this.callers, 'callers without an answer').toEqual([])
     expect(this.unsettled, 'calls without an answer').toEqual({ init: 0, drain: 0, dispose: 0 })
 
-    for (const lease of this.leases.splice(0)) lease.release()
+    for (const { lease } of this.held.splice(0)) lease.release()
     for (const creation of [...this.creations]) this.make(creation)
     for (const validation of [...this.validations]) this.validate(validation, true)
     await this.clock.advance(0)

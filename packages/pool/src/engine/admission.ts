@@ -13,6 +13,16 @@ import type { Report, ResourcePoolState } from './stats.js'
 /** How many may wait for each lease before another one is opened for them. */
 const SHARERS_OF_A_LEASE = 64
 
+/** Who waits. */
+export interface Waiting {
+  /** Callers who want a lease of their own. */
+  readonly alone: number
+  /** Callers who would share a lease. */
+  readonly sharers: number
+  /** Leases that would serve all of them. */
+  readonly demand: number
+}
+
 export interface AdmissionHooks {
   /** The pool as it is. */
   state(): ResourcePoolState
@@ -28,7 +38,7 @@ export interface AdmissionLimits {
   readonly shed: ShedLimits | undefined
 }
 
-export class Admission<V> {
+export class Admission<V> implements Waiting {
   readonly #limits: AdmissionLimits
   readonly #hooks: AdmissionHooks
   readonly #report: Report
@@ -60,17 +70,14 @@ export class Admission<V> {
     return this.#alone.size + this.#sharers.size
   }
 
-  /** Callers who want a lease of their own. */
   get alone(): number {
     return this.#alone.size
   }
 
-  /** Callers who would share a lease. */
   get sharers(): number {
     return this.#sharers.size
   }
 
-  /** Leases that would serve all who wait. */
   get demand(): number {
     return this.#alone.size + Math.ceil(this.#sharers.size / SHARERS_OF_A_LEASE)
   }

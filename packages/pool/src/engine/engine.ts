@@ -48,21 +48,19 @@
  * ended by its deadline; a lease whose slot was taken away may still be released, which then does nothing.
  *
  * Who keeps what: `Store` the slots (over generic-pool), `Admission` the callers (`Pending` their order, `Shedding` the
- * measure of their wait), `Backoff` the spacing of creations, `Creation` one call of the factory, `Evictor` the ages,
- * `Leaks` who has had a lease for too long, `Endings` what is on its way out. Only this file sees them all.
+ * measure of their wait), `Creations` what is on its way in, `Lending` the leases, `Evictor` the ages, `Endings` what is on
+ * its way out. Only this file sees them all.
  */
 
-import { AsyncResource } from 'node:async_hooks'
 import type { Clock } from '@breakwater/kernel'
-import { Admission } from './admission.js'
-import { Backoff } from './backoff.js'
-import { Creation } from './creation.js'
+import { Admission, type Waiting } from './admission.js'
+import { Creations } from './creations.js'
 import { Endings } from './endings.js'
 import { acquireTimeout, createTimeout, stopping } from './errors.js'
 import { Evictor, isExpired, lifetimeMs } from './evictor.js'
 import { Gate } from './gate.js'
-import { Acquirer, Leaks } from './leaks.js'
-import { type Lease, SlotLease } from './lease.js'
+import type { Lease } from './lease.js'
+import { Lending } from './lending.js'
 import { isTransient, type ResolvedOptions, type Size } from './options.js'
 import type { RetireReason, Slot } from './slot.js'
 import { Report, type ResourcePoolState, type ResourcePoolStats } from './stats.js'
@@ -78,25 +76,21 @@ export class Engine<T> {
   /** Every slot that is not closed. */
   readonly #slots = new Set<Slot<T>>()
   readonly #admission: Admission<Lease<T>>
-  readonly #backoff: Backoff
+  readonly #creations: Creations<T>
+  readonly #lending: Lending<T>
   readonly #evictor: Evictor<T>
-  /** Undefined when nobody asked for it, so that it costs nothing. */
-  readonly #leaks: Leaks<T> | undefined
   readonly #endings: Endings
-  /** A creation runs in the context in which the pool was made, not in that of the caller who happened to start it. */
-  readonly #context = new AsyncResource('breakwater.ResourcePool')
   #phase: 'open' | 'draining' | 'stopped' = 'open'
   #keepsMin = false
-  #opening = 0
   #checking = 0
-  /** Leases that others may join. */
-  #shared = 0
+  /** When one more was asked for last, and there was no room for it. */
+  shortAt: number = Number.NEGATIVE_INFINITY
   readonly report: Report
   /** Opens when the pool is draining and nobody waits or has a lease. */
   readonly unused: Gate = new Gate()
 
   constructor(options: ResolvedOptions<T>) {
-    const { name, clock, random, max, min, leakWarningAfterMs } = options
+    const { name, clock, max, min, createTimeoutMs } = options
     this.#options = options
     this.#size = { max, min }
     this.#clock = clock
@@ -110,13 +104,23 @@ export class Engine<T> {
       timedOut: waitedMs => this.#timedOut(waitedMs),
       aborted: () => this.#moveOn(),
     })
-    this.#backoff = new Backoff(clock, random, () => this.#moveOn())
+    this.#creations = new Creations(options, {
+      made: (...creation) => this.#made(...creation),
+      failed: (...creation) => this.#failed(...creation),
+      timedOut: () => createTimeout(createTimeoutMs, this.state()),
+      late: value => this.#destroy(value, 'surplus'),
+      due: () => this.#moveOn(),
+    })
+    this.#lending = new Lending(options, this.#slots, this.report, {
+      isDue: slot => slot.retired !== undefined || this.#store.size > this.#size.max || isExpired(slot, clock),
+      used: ms => this.#admission.used(ms),
+      ended: slot => this.#freed(slot),
+      leaked: (...leak) => this.#leaked(...leak),
+    })
     this.#evictor = new Evictor(options, this.#size, this.#store, {
       retire: (slot, reason) => this.#evict(slot, reason),
       validate: slot => void this.#check(this.#store.takeOut(slot)),
     })
-    if (leakWarningAfterMs === Number.POSITIVE_INFINITY) return
-    this.#leaks = new Leaks(clock, leakWarningAfterMs, this.#slots, (...leak) => this.#leaked(...leak))
   }
 
   // Callers
@@ -131,7 +135,7 @@ export class Engine<T> {
     if (!slot || isStale(this.#options, slot)) return undefined
     this.#store.take()
     this.report.servedAtOnce()
-    return this.#lend(slot, this.#leaks && new Acquirer(), shared)
+    return this.#lending.lend(slot, this.#lending.acquirer(), shared)
   }
 
   /**
@@ -142,28 +146,21 @@ export class Engine<T> {
     const isIt = (slot: Slot<T>): boolean => slot.value === value
     const slot = value === undefined ? this.#store.peek() : this.#store.idleSlots().find(isIt)
     if (!slot || this.#phase !== 'open') return undefined
-    this.#store.takeOut(slot).state = 'borrowed'
-    const giveBack = (slot: Slot<T>, reason: RetireReason | undefined): void => {
-      if (slot.state === 'closed') return
-      slot.retired ??= reason
-      this.#settle(slot)
-      this.#moveOn()
-    }
-    return new SlotLease(slot, giveBack, this.#isDue)
+    return this.#lending.borrow(this.#store.takeOut(slot))
   }
 
   /** Queues a caller, or refuses it. */
   wait(timeoutMs: number, signal: AbortSignal | undefined, shared: boolean): Promise<Lease<T>> {
     if (this.#phase !== 'open') return this.#admission.refuse(stopping(this.state()))
-    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#leaks && new Acquirer(), shared)
+    const served = this.#admission.wait(timeoutMs, signal, this.#coming, this.#lending.acquirer(), shared)
     this.#moveOn()
     return served
   }
 
   /** Resources on their way to callers, or soon to be; none while creations fail. */
   get #coming(): number {
-    const room = this.#backoff.failures === 0 ? Math.max(0, this.#size.max - this.#store.size) : 0
-    return this.#opening + this.#checking + room
+    const room = this.#creations.areFailing ? 0 : Math.max(0, this.#size.max - this.#store.size)
+    return this.#creations.count + this.#checking + room
   }
 
   /** Has the oldest of the sharers who wait join a shared lease; false if there is none. */
@@ -176,43 +173,18 @@ export class Engine<T> {
 
   /** There must be one who waits. */
   #serve(slot: Slot<T>): void {
-    const shared = this.#admission.isTurnOfSharers(this.#shared)
+    const shared = this.#admission.isTurnOfSharers(this.#lending.shared)
     const caller = this.#admission.next(shared)
-    caller.resolve(this.#lend(slot, caller.acquirer, shared))
+    caller.resolve(this.#lending.lend(slot, caller.acquirer, shared))
   }
 
-  #lend(slot: Slot<T>, acquirer: Acquirer | undefined, shared: boolean): Lease<T> {
-    slot.state = 'leased'
-    slot.leasedAt = this.#clock.coarse()
-    slot.isShared = shared
-    this.report.counters.acquired++
-    // A shared lease lasts as long as others join it.
-    if (shared) this.#shared++
-    else this.#leaks?.watch(slot, acquirer)
-    return new SlotLease(slot, this.#giveBack, this.#isDue)
-  }
-
-  readonly #isDue = (slot: Slot<T>): boolean =>
-    slot.retired !== undefined || this.#store.size > this.#size.max || isExpired(slot, this.#clock)
-
-  #unshare(slot: Slot<T>): void {
-    if (slot.isShared) this.#shared--
-    slot.isShared = false
-  }
-
-  readonly #giveBack = (slot: Slot<T>, reason: RetireReason | undefined): void => {
-    // Closed: a forced stop has taken it away, which is not the holder's fault.
-    if (slot.state === 'closed') return
-    slot.uses++
-    slot.retired ??= reason
-    if (!slot.isShared) this.#admission.used(this.#clock.coarse() - slot.leasedAt)
-    this.#unshare(slot)
+  #freed(slot: Slot<T>): void {
     this.#settle(slot)
     this.#moveOn()
   }
 
   #timedOut(elapsedMs: number): unknown {
-    const error = acquireTimeout(elapsedMs, this.stats(), this.#backoff.lastError)
+    const error = acquireTimeout(elapsedMs, this.stats(), this.#creations.lastError)
     this.#moveOn()
     return error
   }
@@ -226,19 +198,15 @@ export class Engine<T> {
       if (isStale(this.#options, slot)) void this.#check(slot)
       else this.#serve(slot)
     }
-    while (this.#wantsMore() && this.#mayOpen()) this.#open()
-    if (this.#wantsMore() && this.#opening === 0) this.#backoff.arm(this.#admission.pending > 0)
+    while (this.#wantsMore() && this.#creations.mayBegin) this.#open()
+    if (this.#wantsMore() && this.#creations.count === 0) this.#creations.await(this.#admission.pending > 0)
     if (this.#phase !== 'open' && this.#admission.pending === 0 && this.#leased === 0) this.unused.open()
   }
 
   #wantsMore(): boolean {
     if (this.#store.size >= this.#size.max || this.#phase === 'stopped') return false
-    if (this.#admission.demand > this.#opening + this.#checking) return true
+    if (this.#admission.demand > this.#creations.count + this.#checking) return true
     return this.#keepsMin && this.#phase === 'open' && this.#store.size < this.#size.min
-  }
-
-  #mayOpen(): boolean {
-    return this.#opening < this.#options.maxCreating && this.#backoff.allows(this.#opening)
   }
 
   /** For a slot that has just become free: to the oldest caller, to rest, or away. */
@@ -269,7 +237,7 @@ export class Engine<T> {
     const { max, min } = this.#size
     const isAtWork = this.#admission.pending > 0 || this.#leased > (state === 'idle' ? 0 : 1)
     const isMissed = isAtWork || (this.#keepsMin && this.#store.size <= min)
-    return isMissed && this.#phase === 'open' && this.#store.size < max && this.#mayOpen()
+    return isMissed && this.#phase === 'open' && this.#store.size < max && this.#creations.mayBegin
   }
 
   // Creations
@@ -282,8 +250,8 @@ export class Engine<T> {
 
   /** Opens one more, to rest until someone comes, if there is room and none on its way. */
   openAnother(): void {
-    if (this.#phase === 'open' && this.#opening === 0 && this.#store.size < this.#size.max && this.#mayOpen())
-      this.#open()
+    if (this.#store.size >= this.#size.max) this.shortAt = this.#clock.coarse()
+    else if (this.#phase === 'open' && this.#creations.count === 0 && this.#creations.mayBegin) this.#open()
   }
 
   #open(replaces?: Slot<T>): void {
@@ -291,24 +259,12 @@ export class Engine<T> {
     const slot = this.#store.open()
     slot.replaces = replaces
     this.#slots.add(slot)
-    this.#opening++
-    const { factory, createTimeoutMs } = this.#options
-    this.#context.runInAsyncScope(() => {
-      slot.creation = new Creation(factory, createTimeoutMs, this.#clock, {
-        made: (value, elapsedMs) => this.#made(slot, value, elapsedMs),
-        failed: (error, elapsedMs) => this.#failed(slot, error, elapsedMs),
-        timedOut: () => createTimeout(createTimeoutMs, this.state()),
-        late: value => this.#destroy(value, 'surplus'),
-      })
-    })
+    this.#creations.begin(slot)
   }
 
   #made(slot: Slot<T>, value: T, elapsedMs: number): void {
-    this.#opening--
-    slot.creation = undefined
     slot.value = value
     slot.expiresAt = this.#clock.now() + lifetimeMs(this.#options)
-    this.#backoff.succeeded()
     this.report.created(elapsedMs)
     this.#settle(slot)
     this.#relieve(slot)
@@ -316,8 +272,7 @@ export class Engine<T> {
   }
 
   #failed(slot: Slot<T>, error: unknown, elapsedMs: number): void {
-    this.#giveUp(slot, error)
-    this.#backoff.failed(error)
+    this.#remove(slot)
     this.report.createFailed(elapsedMs, error)
     // Who has set no bound to its wait must hear of it: it would wait for as long as the server is away.
     const isWaitedOut = this.#admission.isBounded && this.report.counters.created > 0
@@ -326,8 +281,12 @@ export class Engine<T> {
   }
 
   #giveUp(slot: Slot<T>, reason: unknown): void {
-    this.#opening--
-    slot.creation?.abandon(reason)
+    this.#creations.giveUp(slot, reason)
+    this.#remove(slot)
+  }
+
+  /** For one whose creation has come to nothing. */
+  #remove(slot: Slot<T>): void {
     if (slot.creation) this.#endings.await(slot.creation.settled)
     this.#drop(slot)
     this.#relieve(slot)
@@ -403,7 +362,7 @@ export class Engine<T> {
   #drop(slot: Slot<T>): void {
     // A listener of the retirement before may have been quicker.
     if (!this.#slots.delete(slot)) return
-    this.#unshare(slot)
+    this.#lending.unshare(slot)
     this.#store.remove(slot)
   }
 
@@ -438,14 +397,13 @@ export class Engine<T> {
   /** Gives up creations, and resolves when every resource is gone. Call it when the pool is unused. */
   async finishStop(): Promise<void> {
     this.#phase = 'stopped'
-    this.#backoff.stop()
-    this.#leaks?.stop()
+    this.#creations.stop()
+    this.#lending.stop()
     for (const slot of this.#slots) this.#giveUp(slot, stopping(this.state()))
     await this.#endings.finish()
   }
 
-  /** Callers who wait for a lease of their own, and who wait to share one. */
-  get waiting(): { readonly alone: number; readonly sharers: number } {
+  get waiting(): Waiting {
     return this.#admission
   }
 
@@ -454,7 +412,7 @@ export class Engine<T> {
     const { max, min } = this.#size
     const { name } = this.#options
     const { pending } = this.#admission
-    return { name, idle: this.#store.idle, leased: this.#leased, creating: this.#opening, pending, min, max }
+    return { name, idle: this.#store.idle, leased: this.#leased, creating: this.#creations.count, pending, min, max }
   }
 
   stats(): ResourcePoolStats {
@@ -463,6 +421,6 @@ export class Engine<T> {
   }
 
   get #leased(): number {
-    return this.#store.size - this.#store.idle - this.#opening
+    return this.#store.size - this.#store.idle - this.#creations.count
   }
 }

@@ -42,28 +42,41 @@ function on<I>(name: string, list: (world: World) => readonly I[], run: (world: 
 }
 
 const anyTime = [
-  fc.constant(new Step('acquire', world => world.acquire())),
-  fc.nat({ max: 200 }).map(ms => new Step(`acquire(${ms} ms)`, world => world.acquire(ms))),
-  fc.constant(
-    new Step('tryAcquire', world => {
-      const lease = world.pool.tryAcquire()
-      if (lease) world.hold(lease)
-    }),
+  fc.constant(new Step('acquire', world => world.acquire(false))),
+  fc.constant(new Step('acquire to share', world => world.acquire(true))),
+  fc.nat({ max: 200 }).map(ms => new Step(`acquire(${ms} ms)`, world => world.acquire(false, ms))),
+  fc.nat({ max: 200 }).map(ms => new Step(`acquire to share(${ms} ms)`, world => world.acquire(true, ms))),
+  fc.boolean().map(
+    shared =>
+      new Step(`tryAcquire(${shared ? 'to share' : ''})`, world => {
+        const lease = world.pool.tryAcquire({ shared })
+        if (lease) world.hold(lease, shared)
+      }),
+  ),
+  on(
+    'join',
+    world => world.held,
+    (world, held) => world.join(held),
+  ),
+  on(
+    'join',
+    world => world.held,
+    (world, held) => world.join(held),
   ),
   on(
     'release',
-    world => world.leases,
-    (world, lease) => world.end(lease, 'release'),
+    world => world.held,
+    (world, held) => world.end(held, 'release'),
   ),
   on(
     'release',
-    world => world.leases,
-    (world, lease) => world.end(lease, 'release'),
+    world => world.held,
+    (world, held) => world.end(held, 'release'),
   ),
   on(
     'retire lease',
-    world => world.leases,
-    (world, lease) => world.end(lease, 'retire'),
+    world => world.held,
+    (world, held) => world.end(held, 'retire'),
   ),
   on(
     'retire thing',

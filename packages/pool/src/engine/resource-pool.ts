@@ -4,6 +4,7 @@
  */
 
 import { Deadline, type Managed } from '@breakwater/kernel'
+import type { Waiting } from './admission.js'
 import { Engine } from './engine.js'
 import { drainTimeout } from './errors.js'
 import type { Lease } from './lease.js'
@@ -72,9 +73,14 @@ export class ResourcePool<T> implements Managed, AsyncDisposable {
     this.#engine.openAnother()
   }
 
-  /** Callers who wait for a lease of their own, and who wait to share one. */
-  get waiting(): { readonly alone: number; readonly sharers: number } {
+  /** Callers who wait, and the leases that would serve them. */
+  get waiting(): Waiting {
     return this.#engine.waiting
+  }
+
+  /** The coarse instant at which `openAnother` found no room last; -Infinity if it always has. */
+  get shortAt(): number {
+    return this.#engine.shortAt
   }
 
   /**

@@ -4,6 +4,8 @@ import { eventually } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
 import type { Instance } from '../../test/fleet-instance.js'
 import { USABLE, useInstances, useSmallServer } from '../../test/fleet-kit.js'
+import { leisurelyClock } from '../../test/leisurely-clock.js'
+import { learn } from '../../test/sharing-kit.js'
 import type { PoolConfig } from '../pool-options.js'
 
 const small = useSmallServer()
@@ -84,6 +86,15 @@ describe('a fleet', { timeout: 60_000 }, () => {
     expect(one.pool.stats()).toMatchObject({ created: 1, creating: 0, retired: { surplus: 0 }, fleet: { held: 1 } })
     mayOpen()
     expect([...one.errors, ...other.errors]).toEqual([])
+  })
+
+  it('asks for another connection for those who share one that has no time left, though none of them waits', async () => {
+    const [one] = useInstances(1, { connectionString: small.url, pipeline: true, clock: leisurelyClock }) as [Instance]
+    await learn(one.pool, { text: 'select pg_sleep($1)', values: [0.001] })
+    expect(one.held).toBe(1)
+    one.load(100, 1)
+    await eventually(() => expect(one.held).toBeGreaterThanOrEqual(2), WITHIN_MS)
+    expect(one.errors).toEqual([])
   })
 
   it('counts the connections of others, and gives way to them', async () => {

@@ -11,6 +11,7 @@ import { Fleet } from '../fleet/fleet.js'
 import type { ResolvedFleet } from '../fleet/options.js'
 import { pause } from '../fleet/pause.js'
 import { type FleetEvent, type FleetStats, isRefusal, isServerFull } from '../fleet/telling.js'
+import type { LaneStats } from '../lanes/lanes.js'
 import { queryForUpkeep } from '../queries/client-query.js'
 import { AutoSize } from './auto-size.js'
 import { ExecutionTimes } from './execution-times.js'
@@ -45,6 +46,10 @@ export type SizedEvent = { readonly type: 'sized'; readonly pool: string } & Siz
 
 export interface CapacityHooks {
   readonly connections: ResourcePool<Connection>
+  /** How queries share connections; undefined where they do not. */
+  lanes(): Pick<LaneStats, 'open' | 'shared'> | undefined
+  /** Ms that the server is at work on a statement which shares connections; undefined for one that has its own. */
+  quickMs(text: string): number | undefined
   /** Closes a connection that never came to anybody. */
   discard(connection: Connection): Promise<void>
   emit(event: FleetEvent | SizedEvent): void
@@ -56,6 +61,8 @@ const ASK_MS = 2_000
 const HEARD_MS = 100
 /** Callers that may find all in use where the size is found out. */
 const AUTO_WAIT_RATIO = 0.05
+/** A lane that has found no room for another one beside it is short of it for so long. */
+const SHORT_MS = 100
 const RETRY_MS = { shortest: 20, longest: 1_000 }
 
 export class Capacity {
@@ -66,6 +73,10 @@ export class Capacity {
   readonly #load: Load | undefined
   readonly #auto: AutoSize | undefined
   readonly #times: ExecutionTimes | undefined
+  /** Of the statements that are quick enough to share a connection, on average what the server was at work on one. */
+  readonly #quick = { count: 0, ms: 0 }
+  /** Queries that were sent in lanes, and what the servers were at work on them, as far as it was added up. */
+  readonly #inLanes = { queries: 0, ms: 0 }
   readonly #fleet: Fleet<Connection> | undefined
   #sizing: SizingStats | undefined
   #seenMax: unknown
@@ -118,7 +129,16 @@ export class Capacity {
   /** Notes how long a query took, without its wait for a connection. Undefined if nobody wants to know. */
   get timed(): ((text: string, ms: number) => void) | undefined {
     const times = this.#times
-    return times && ((text, ms) => times.record(text, ms))
+    return times && ((text, ms) => this.#time(times, text, ms))
+  }
+
+  #time(times: ExecutionTimes, text: string, ms: number): void {
+    const workMs = this.#hooks.quickMs(text)
+    // Where queries share a connection, most of a query's time is that of those before it.
+    times.record(text, workMs ?? ms)
+    if (workMs === undefined) return
+    this.#quick.count++
+    this.#quick.ms += workMs
   }
 
   /**
@@ -181,9 +201,18 @@ export class Capacity {
     this.#load?.stop()
   }
 
+  /** Connections that there is use for: one serves many who would share it. */
   get #use(): number {
-    const { leased, pending } = this.#hooks.connections.state()
-    return leased + pending - (this.#fleet?.attending ?? 0)
+    const { connections } = this.#hooks
+    return connections.state().leased + connections.waiting.demand + (this.#isShort ? 1 : 0) - this.#attending
+  }
+
+  get #isShort(): boolean {
+    return this.#options.clock.coarse() - this.#hooks.connections.shortAt < SHORT_MS
+  }
+
+  get #attending(): number {
+    return this.#fleet?.attending ?? 0
   }
 
   #follow(max: unknown): void {
@@ -195,14 +224,25 @@ export class Capacity {
     this.#press()
     const auto = this.#auto
     if (!auto) return
-    const { connections } = this.#hooks
-    const { leased, pending } = connections.state()
+    const { connections, lanes } = this.#hooks
+    const { open: shared, shared: queries } = lanes() ?? { open: 0, shared: 0 }
+    const alone = Math.max(0, connections.state().leased - shared - this.#attending)
+    const glance = { at: this.#options.clock.now(), alone, shared, pending: connections.waiting.demand }
+    if (!auto.see(glance)) return
     const { count: uses, sumMs: usedMs } = connections.stats().use
-    const inUse = leased - (this.#fleet?.attending ?? 0)
-    const sample = { at: this.#options.clock.now(), inUse, pending, uses, usedMs }
-    if (!auto.see(sample)) return
+    const done = { uses, usedMs, sharedMs: this.#sharedMs(queries) }
     const { min, configured: max } = this.#limits
-    this.#setSize(auto.step(sample, this.#times?.slowdown(), { min, max }))
+    this.#setSize(auto.step(glance, done, this.#times?.slowdown(), { min, max }))
+  }
+
+  /** @param queries that were sent in lanes, since the pool was made. */
+  #sharedMs(queries: number): number {
+    const { count, ms } = this.#quick
+    if (count > 0) this.#inLanes.ms += ((queries - this.#inLanes.queries) * ms) / count
+    this.#inLanes.queries = queries
+    this.#quick.count = 0
+    this.#quick.ms = 0
+    return this.#inLanes.ms
   }
 
   #setSize(sizing: SizingStats): void {
@@ -216,7 +256,7 @@ export class Capacity {
   }
 
   #press(): void {
-    if (this.#hooks.connections.state().pending > 0) this.#fleet?.press()
+    if (this.#isShort || this.#hooks.connections.state().pending > 0) this.#fleet?.press()
   }
 
   async #openIn(

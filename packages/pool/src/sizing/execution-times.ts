@@ -5,19 +5,26 @@ interface Shape {
   count: number
   sumMs: number
   sumOfSquares: number
-  /** Smoothed mean of one execution; undefined until there is evidence. */
-  recentMs: number | undefined
+  /** How much they differ: their variance by the square of their mean, the most of late. */
+  spread: number
+  /** That one took no longer than on average, as surely as that can be said. */
   leastMs: number
 }
 
 /** Texts that are told apart; with more of them, those that have not come for longest are forgotten. */
 const MAX_SHAPES = 500
-/** Executions without which nothing is judged: of times that differ much, fewer have a mean of little meaning. */
-const EVIDENCE = 30
-/** Weight of the last mean in the smoothed one. */
-const FRESH = 0.5
-/** How many standard errors of the smoothed mean count as chance. */
+/**
+ * Executions without which nothing is judged, and with which it is in any case. Between them it takes as many as make the
+ * mean known to a seventh: of a hundred short ones and a few long ones, thirty may be short by chance.
+ */
+const EVIDENCE = { least: 30, enough: 1_000 }
+const PRECISION = 0.15
+/** A spread that is not seen again counts for so much less at each judgement. */
+const REMEMBERED = 0.95
+/** How many standard errors of a mean count as chance. */
 const CHANCE = 2
+/** Below it a time says more about this process than about the server: less counts as so much. */
+const GRAIN_MS = 0.5
 /** By how much the least grows at each judgement, so that a table that has grown is not a slow server for ever. */
 const FORGOTTEN = 1.001
 
@@ -40,10 +47,10 @@ export class ExecutionTimes {
     let leastMs = 0
     for (const [text, shape] of this.#shapes) {
       const { count } = shape
-      if (count < EVIDENCE) continue
+      if (!isEnough(shape)) continue
       const surplus = judge(shape)
-      nowMs += surplus * count
-      leastMs += shape.leastMs * count
+      nowMs += Math.max(GRAIN_MS, surplus) * count
+      leastMs += Math.max(GRAIN_MS, shape.leastMs) * count
       this.#shapes.delete(text)
       this.#shapes.set(text, shape)
     }
@@ -55,24 +62,37 @@ export class ExecutionTimes {
       const [oldest = ''] = this.#shapes.keys()
       this.#shapes.delete(oldest)
     }
-    const shape: Shape = { count: 0, sumMs: 0, sumOfSquares: 0, recentMs: undefined, leastMs: Number.POSITIVE_INFINITY }
+    const leastMs = Number.POSITIVE_INFINITY
+    const shape: Shape = { count: 0, sumMs: 0, sumOfSquares: 0, spread: 0, leastMs }
     this.#shapes.set(text, shape)
     return shape
   }
 }
 
+function isEnough(shape: Shape): boolean {
+  const { count } = shape
+  if (count < EVIDENCE.least) return false
+  return count >= EVIDENCE.enough || errorOf(shape) <= PRECISION
+}
+
+/** The standard error of the mean, as a part of it. */
+function errorOf(shape: Shape): number {
+  return Math.sqrt(Math.max(shape.spread, spreadOf(shape)) / shape.count)
+}
+
+function spreadOf({ count, sumMs, sumOfSquares }: Shape): number {
+  return sumMs > 0 ? Math.max(0, (sumOfSquares * count) / (sumMs * sumMs) - 1) : 0
+}
+
 /** Takes in what has come; returns what one execution takes now at least, chance taken off. */
 function judge(shape: Shape): number {
-  const { count, sumMs, sumOfSquares, recentMs } = shape
-  const mean = sumMs / count
-  const variance = Math.max(0, sumOfSquares / count - mean * mean)
-  const recent = recentMs === undefined ? mean : recentMs + FRESH * (mean - recentMs)
-  shape.recentMs = recent
-  shape.leastMs = Math.min(shape.leastMs * FORGOTTEN, recent)
+  const mean = shape.sumMs / shape.count
+  const error = errorOf(shape) * mean
+  shape.spread = Math.max(spreadOf(shape), shape.spread * REMEMBERED)
+  // Both by as much as may be chance, or the luckiest of many means would make all others look slow.
+  shape.leastMs = Math.min(shape.leastMs * FORGOTTEN, mean + CHANCE * error)
   shape.count = 0
   shape.sumMs = 0
   shape.sumOfSquares = 0
-  // Of a mean that is smoothed so: its weights squared add up to FRESH / (2 - FRESH).
-  const error = Math.sqrt((variance / count) * (FRESH / (2 - FRESH)))
-  return Math.max(shape.leastMs, recent - CHANCE * error)
+  return Math.max(shape.leastMs, mean - CHANCE * error)
 }

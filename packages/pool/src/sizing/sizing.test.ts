@@ -2,11 +2,15 @@
 
 import { eventually } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
+import { leisurelyClock } from '../../test/leisurely-clock.js'
 import { times, useDatabase } from '../../test/pool-kit.js'
+import { learn } from '../../test/sharing-kit.js'
 import { Pool } from '../pool.js'
 import type { PoolEvent } from '../pool-events.js'
 
 const database = useDatabase()
+/** Keeps its backend at work, as far as the pool can see, and costs no more than a wait. */
+const QUICK = 'select pg_sleep(0.001)'
 
 describe('resize', () => {
   it('changes max and min while callers wait', async () => {
@@ -58,6 +62,22 @@ describe('sizing', () => {
     })
     await eventually(() => expect(pool.totalCount).toBe(8), 10_000)
     expect(pool.stats().sizing).toMatchObject({ size: 8 })
+    isOver = true
+    await callers
+  })
+
+  it('by itself gives queries that share a connection another one when its server is at the limit, and no more', async () => {
+    const pool = database.pool({ sizing: 'auto', max: 20, clock: leisurelyClock })
+    await learn(pool, QUICK)
+    expect(pool.stats().max).toBe(1)
+    let isOver = false
+    const callers = times(200, async () => {
+      while (!isOver) await pool.query(QUICK)
+    })
+    await eventually(() => expect(pool.stats().lanes?.open).toBeGreaterThanOrEqual(2), 20_000)
+    // Nobody has waited for one of his own.
+    expect(pool.stats()).toMatchObject({ pending: 0 })
+    expect(pool.stats().max).toBeLessThan(20)
     isOver = true
     await callers
   })
