@@ -99,6 +99,8 @@ export interface WireConnection extends EventEmitter {
   readonly parsedStatements: Record<string, string>
   readonly submittedNamedStatements: Record<string, string>
   close(what: { type: 'S' | 'P'; name: string }): void
+  /** Asks for the columns of what is bound. */
+  describe(what: { type: 'S' | 'P'; name: string }): void
 }
 
 interface Stream {
@@ -247,6 +249,11 @@ export function wireOf(client: ClientLike): WireConnection {
   return internals(client).connection as WireConnection
 }
 
+/** Returns that connection to those who know the columns of their result: all that they send goes out but the question. */
+export function withoutDescribe(wire: WireConnection): WireConnection {
+  return Object.create(wire, { describe: { value: () => undefined } })
+}
+
 /** Calls `listener` when the server says the next time that it is ready for a query. */
 export function onceServerReady(client: ClientLike, listener: () => void): void {
   wireOf(client).once('readyForQuery', listener)
@@ -261,6 +268,7 @@ export interface WireQuery extends EventEmitter {
   queryMode: string | undefined
   callback: ((this: never, error: Error | null, result?: pg.QueryResult) => void) | undefined
   requiresPreparation(): boolean
+  handleRowDescription(message: { fields: pg.FieldDef[] }): void
   submit(connection: WireConnection): Error | null
   handleError(error: Error, connection: WireConnection): void
   handleReadyForQuery(connection: WireConnection): void

@@ -53,7 +53,7 @@ function isOfItsName({ lane, name = '', ownName }: LaneQuery, code: unknown, nam
       // If it is not known, one that was sent before was to prepare it, and has failed with an error of its own.
       if (isKnown) {
         lane.names.clear(wire)
-        delete wire.parsedStatements[name]
+        lane.names.forget(name, wire)
         if (ownName !== undefined) names.strike(STATEMENT_LOST)
       }
       return true

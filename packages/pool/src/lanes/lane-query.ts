@@ -1,7 +1,8 @@
 /** One query on its way through a lane: pg's own, in the extended protocol, answered once. */
 
-import { type QueryResult, type WireConnection, WireQueryBase } from '../driver.js'
+import { type FieldDef, type QueryResult, type WireConnection, WireQueryBase } from '../driver.js'
 import type { Lane } from './lane.js'
+import type { Prepared } from './names.js'
 import type { Request } from './request.js'
 
 export class LaneQuery extends WireQueryBase {
@@ -19,6 +20,10 @@ export class LaneQuery extends WireQueryBase {
   isAnswered = false
   /** The name that the pool has given its statement. */
   ownName: string | undefined
+  /** Of its result, if the server is not asked for them. */
+  columns: readonly FieldDef[] | undefined = undefined
+  /** Set if it has a name. */
+  prepared: Prepared | undefined = undefined
   next: LaneQuery | undefined
 
   constructor(request: Request, lane: Lane, sentAt: number, write: number) {
@@ -42,8 +47,11 @@ export class LaneQuery extends WireQueryBase {
   }
 
   override submit(connection: WireConnection): Error | null {
-    if (!this.name) this.name = this.ownName = this.lane.nameOf(this.request, connection)
-    const refused = super.submit(connection)
+    const { lane } = this
+    if (this.name) this.prepared = lane.names.useGiven(this.name)
+    else lane.name(this, connection)
+    this.columns = this.#knownColumns(connection)
+    const refused = super.submit(this.columns ? lane.undescribed : connection)
     if (refused) return refused
     this.lane.sent(this)
     // Its values could not be written: pg has had the server forget the statement, but goes on as if it knew it.
@@ -52,6 +60,22 @@ export class LaneQuery extends WireQueryBase {
       this.name = undefined
     }
     return null
+  }
+
+  /** Returns them if the server need not be asked. */
+  #knownColumns({ parsedStatements }: WireConnection): readonly FieldDef[] | undefined {
+    const columns = this.binary || !this.lane.connection.isDirect ? undefined : this.prepared?.columns
+    return columns && parsedStatements[this.name as string] !== undefined ? columns : undefined
+  }
+
+  /** Does what can be done for its result while the server is at work on it. */
+  expect(): void {
+    // A copy: it becomes the caller's.
+    if (this.columns) this.handleRowDescription({ fields: [...this.columns] })
+  }
+
+  noteColumns({ fields }: QueryResult): void {
+    if (this.prepared && !this.columns && !this.binary) this.prepared.columns = [...fields]
   }
 
   override handleError(error: Error, connection: WireConnection): void {
@@ -71,8 +95,12 @@ export class LaneQuery extends WireQueryBase {
 function settle(this: LaneQuery, error: Error | null, result?: QueryResult): void {
   if (this.isAnswered) return
   this.isAnswered = true
-  if (error) this.lane.failed(this, error)
-  else this.lane.succeeded(this, result as QueryResult)
+  if (error) {
+    this.lane.failed(this, error)
+    return
+  }
+  this.noteColumns(result as QueryResult)
+  this.lane.succeeded(this, result as QueryResult)
 }
 
 /** What can be in the config of a query that shares. */

@@ -16,6 +16,8 @@ import {
   uncork,
   usesOf,
   type WireConnection,
+  wireOf,
+  withoutDescribe,
 } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
 import { LaneQuery } from './lane-query.js'
@@ -52,10 +54,15 @@ export class Lane {
     this.writes++
     this.#isCorked = false
     uncork(this.connection.client)
+    for (let query = this.#unwritten; query; query = query.next) query.expect()
+    this.#unwritten = undefined
   }
   #isCorked = false
+  #undescribed: WireConnection | undefined = undefined
   #isOver = true
   #oldest: LaneQuery | undefined
+  /** The first of those that were not yet handed to the system. */
+  #unwritten: LaneQuery | undefined
   #newest: LaneQuery | undefined
   /** Its error has come, but the server has not yet said that it is ready for the next one. */
   #unready: LaneQuery | undefined
@@ -131,9 +138,19 @@ export class Lane {
     client.query(new LaneQuery(request, this, this.#hooks.now(), this.writes) as never)
   }
 
-  nameOf({ statement, query, sent }: Request, wire: WireConnection): string | undefined {
-    const name = this.#hooks.hasNames() && sent === query ? statement.use() : undefined
-    return name !== undefined && this.names.use(name, wire) ? name : undefined
+  /** Gives a query a name, if its statement is worth one. */
+  name(query: LaneQuery, wire: WireConnection): void {
+    const { statement, query: asked, sent } = query.request
+    const name = this.#hooks.hasNames() && sent === asked ? statement.use() : undefined
+    if (name === undefined) return
+    query.prepared = this.names.use(name, wire)
+    if (query.prepared) query.name = query.ownName = name
+  }
+
+  /** What queries are written to that know the columns of their result. */
+  get undescribed(): WireConnection {
+    this.#undescribed ??= withoutDescribe(wireOf(this.connection.client))
+    return this.#undescribed
   }
 
   sent(query: LaneQuery): void {
@@ -144,6 +161,7 @@ export class Lane {
       this.oldestSince = query.sentAt
     }
     this.#newest = query
+    this.#unwritten ??= query
     this.#size++
     query.expectedMs = query.request.statement.shape.ms ?? 0
     this.backlogMs += query.expectedMs

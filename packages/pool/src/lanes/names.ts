@@ -1,6 +1,6 @@
 /** Which statements a connection has prepared under names that the pool has given them, and whether names work at all. */
 
-import type { WireConnection } from '../driver.js'
+import type { FieldDef, WireConnection } from '../driver.js'
 
 /** Statements of one connection: each of them is memory of the server's. */
 const LIMIT = 256
@@ -26,22 +26,49 @@ export class Names {
   }
 }
 
-/** Those of one connection, the one that was used longest ago first. */
+/** A statement, from when it was prepared until the server forgets it. */
+export class Prepared {
+  /** Of its result, as text; undefined until one was described. There are no others while it is prepared; why is said below. */
+  columns: readonly FieldDef[] | undefined = undefined
+}
+
+/*
+ * The server does not have to describe the result of a statement again and again. One that was prepared is never run with
+ * other columns: if a table has changed, or the search path, it is refused (0A000, "cached plan must not change result
+ * type"), dropped and prepared anew. A pooler that prepares it elsewhere without a word knows no such rule; so columns are
+ * kept only of connections that are direct.
+ */
+
+/** Those of one connection. */
 export class NamesOfConnection {
-  readonly #names = new Set<string>()
+  /** By the pool's own names, the one that was used longest ago first. */
+  readonly #own = new Map<string, Prepared>()
+  /** By names that applications have given. */
+  readonly #given = new Map<string, Prepared>()
 
   /**
    * Notes a use, and has the server forget another statement if there are too many: in the same message, at no cost. Returns
-   * false if there is no place, because the server has yet to confirm the oldest: pg would take it for there once it has.
+   * undefined if there is no place, because the server has yet to confirm the oldest: pg would take it for there once it has.
    */
-  use(name: string, connection: WireConnection): boolean {
-    if (!this.#names.delete(name) && this.#names.size >= LIMIT) {
-      const [oldest = ''] = this.#names
-      if (connection.submittedNamedStatements[oldest] !== undefined) return false
+  use(name: string, connection: WireConnection): Prepared | undefined {
+    const prepared = this.#own.get(name) ?? new Prepared()
+    if (!this.#own.delete(name) && this.#own.size >= LIMIT) {
+      const [oldest = ''] = this.#own.keys()
+      if (connection.submittedNamedStatements[oldest] !== undefined) return undefined
       this.drop(oldest, connection)
     }
-    this.#names.add(name)
-    return true
+    this.#own.set(name, prepared)
+    return prepared
+  }
+
+  /** The same for a name that the application has given, of which there are as many as it likes. */
+  useGiven(name: string): Prepared {
+    let prepared = this.#given.get(name)
+    if (!prepared) {
+      prepared = new Prepared()
+      this.#given.set(name, prepared)
+    }
+    return prepared
   }
 
   /** Has the server forget one that it can't use any more. */
@@ -50,14 +77,15 @@ export class NamesOfConnection {
     connection.close({ type: 'S', name })
   }
 
-  /** The server has none of them any more. */
+  /** The server has none of those any more that the pool has named. */
   clear(connection: WireConnection): void {
-    for (const name of this.#names) this.forget(name, connection)
+    for (const name of this.#own.keys()) this.forget(name, connection)
   }
 
   /** The server has it no more. */
   forget(name: string, connection: WireConnection): void {
-    this.#names.delete(name)
+    this.#own.delete(name)
+    this.#given.delete(name)
     delete connection.parsedStatements[name]
     delete connection.submittedNamedStatements[name]
   }
