@@ -36,7 +36,7 @@ import type { Connection } from './connection.js'
 import { dispatch, isSubmittable, type Query } from './dispatch.js'
 import { Health } from './health.js'
 import { openConnection } from './open.js'
-import { isDirect, ping } from './ping.js'
+import { ping } from './ping.js'
 import { isAtRest, rollBack, settle } from './restore.js'
 import { RetryBudget } from './retry-budget.js'
 import { endsSession, hasNotRun, isTransient, noteWhetherRun } from './session-errors.js'
@@ -424,11 +424,9 @@ export class Clients {
     return connection
   }
 
-  /** Lanes have to know what of a query's time is the way to the server and back, and who is at its other end. */
+  /** Lanes have to know what of a query's time is the way to the server and back. */
   async #prepareToShare(connection: Connection, signal: AbortSignal): Promise<void> {
     if (!(await this.#timed(ping(connection, signal)))) throw connection.loss
-    connection.isDirect = await isDirect(connection, signal)
-    if (!connection.isUsable) throw connection.loss
   }
 
   /** @param answered whether the server answers to an empty query. */

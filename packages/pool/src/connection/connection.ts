@@ -15,11 +15,8 @@ export class Connection {
   lane: Lane | undefined = undefined
   /** Of the statements that were prepared for those who share it. */
   names: NamesOfConnection | undefined = undefined
-  /**
-   * Nothing stands before its backend that could put another one there: what a statement was prepared to return is what it
-   * returns, or the server says otherwise.
-   */
-  isDirect = false
+  /** Whether the backend that answers is the one that was connected to; undefined until it was asked. */
+  isDirect: boolean | undefined = undefined
   /** False once the application has had the client. */
   isNew = true
   /** When the application got it, by the coarse clock. */

@@ -20,6 +20,7 @@ import {
   withoutDescribe,
 } from '../driver.js'
 import type { Lease } from '../engine/lease.js'
+import { DirectQuery } from './direct-query.js'
 import { LaneQuery } from './lane-query.js'
 import { NamesOfConnection } from './names.js'
 import type { Request } from './request.js'
@@ -135,6 +136,7 @@ export class Lane {
       cork(client)
       process.nextTick(this.#uncork)
     }
+    if (this.connection.isDirect === undefined) client.query(new DirectQuery(this.connection) as never)
     client.query(new LaneQuery(request, this, this.#hooks.now(), this.writes) as never)
   }
 

@@ -36,7 +36,7 @@ export class Prepared {
  * The server does not have to describe the result of a statement again and again. One that was prepared is never run with
  * other columns: if a table has changed, or the search path, it is refused (0A000, "cached plan must not change result
  * type"), dropped and prepared anew. A pooler that prepares it elsewhere without a word knows no such rule; so columns are
- * kept only of connections that are direct.
+ * kept only of connections that are direct (`direct-query.ts`).
  */
 
 /** Those of one connection. */
