@@ -15,7 +15,7 @@ let proxy: FaultProxy | undefined
 answerCalls<DistanceCalls>({
   async open({ postgresUrl, addedMs }) {
     const { hostname, port } = new URL(postgresUrl)
-    proxy = await startProxy({ host: hostname, port: Number(port) })
+    proxy = await startProxy({ host: hostname, port: Number(port) }, { isAlone: true })
     proxy.setLatency(addedMs)
     return proxy.url(postgresUrl)
   },

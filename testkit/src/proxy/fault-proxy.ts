@@ -45,9 +45,17 @@ export interface FaultProxy extends AsyncDisposable {
   close(): Promise<void>
 }
 
+export interface ProxyOptions {
+  /**
+   * Whether its process has nothing else to do, and sleeps where it would watch the clock: up to 0.1 ms more are added each
+   * way, and no processor is kept busy. Default false.
+   */
+  readonly isAlone?: boolean
+}
+
 /** Starts a proxy before `upstream` on a free loopback port. A server that refuses shows as a reset. */
-export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
-  const proxy = new TcpFaultProxy(upstream, await freePort())
+export async function startProxy(upstream: Upstream, { isAlone = false }: ProxyOptions = {}): Promise<FaultProxy> {
+  const proxy = new TcpFaultProxy(upstream, await freePort(), isAlone)
   await proxy.listen()
   return proxy
 }
@@ -56,7 +64,7 @@ class TcpFaultProxy implements FaultProxy {
   readonly host = '127.0.0.1'
   readonly port: number
   #upstream: Upstream
-  readonly #conditions: Conditions = { latencyMs: 0, bytesPerSecond: undefined }
+  readonly #conditions: Conditions
   readonly #open = new Set<ProxiedConnection>()
   /** Those whose client has not closed. */
   readonly #counted = new Set<ProxiedConnection>()
@@ -65,8 +73,9 @@ class TcpFaultProxy implements FaultProxy {
   #listener: Server | undefined
   #waiters: (() => void)[] = []
 
-  constructor({ host, port }: Upstream, ownPort: number) {
+  constructor({ host, port }: Upstream, ownPort: number, isAlone: boolean) {
     this.#upstream = { host, port }
+    this.#conditions = { latencyMs: 0, bytesPerSecond: undefined, idle: isAlone ? napOnceATurn() : undefined }
     this.port = ownPort
   }
 
@@ -171,5 +180,22 @@ class TcpFaultProxy implements FaultProxy {
 
   #notify(): void {
     for (const check of [...this.#waiters]) check()
+  }
+}
+
+/** How long the whole process sleeps at a time. */
+const NAP_MS = 0.05
+
+function napOnceATurn(): () => void {
+  const never = new Int32Array(new SharedArrayBuffer(4))
+  let isDue = false
+  const nap = (): void => {
+    isDue = false
+    Atomics.wait(never, 0, 0, NAP_MS)
+  }
+  return () => {
+    if (isDue) return
+    isDue = true
+    setImmediate(nap)
   }
 }

@@ -8,6 +8,8 @@ export interface Conditions {
   latencyMs: number
   /** Of each direction of each connection. */
   bytesPerSecond: number | undefined
+  /** Called in each turn in which something waits for the last stretch of its time. */
+  readonly idle: (() => void) | undefined
 }
 
 /** What waits for its time, and for what came before it; without bytes, the end of the stream. */
@@ -97,6 +99,7 @@ export class Lane {
       const timer = setTimeout(this.#passOn, waitMs - TIMER_GRAIN_MS)
       this.#disarm = () => clearTimeout(timer)
     } else {
+      this.#conditions.idle?.()
       const turn = setImmediate(this.#passOn)
       this.#disarm = () => clearImmediate(turn)
     }
