@@ -1,8 +1,9 @@
 /** Queries that say whose they are, in the database's own words about them. */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { eventually } from '@breakwater/testkit'
 import { describe, expect, it } from 'vitest'
-import { row, useSquares } from '../../test/sharing-kit.js'
+import { row, shared, useSquares } from '../../test/sharing-kit.js'
 import { withComment } from './comment.js'
 
 const database = useSquares()
@@ -78,13 +79,13 @@ describe('a pool with queryTags', () => {
     for (let round = 0; round < 3; round++) {
       await Promise.all(['a', 'b'].map(who => context.run(who, () => row(pool, 2))))
     }
-    const before = pool.stats().lanes?.shared ?? 0
-    const texts = await context.run('a', async () => {
-      const rows = [await pool.query(quick), await pool.query(quick), await pool.query(quick)]
-      return rows.map(({ rows }) => rows[0].query)
+    // Its first time it goes alone, and on a busy machine it may take a few until it is known to be quick.
+    await eventually(async () => {
+      const before = shared(pool)
+      const { rows } = await context.run('a', () => pool.query(quick))
+      expect(rows).toEqual([{ query: `${quick.text} /*who='a'*/` }])
+      expect(shared(pool)).toBeGreaterThan(before)
     })
-    expect(texts).toEqual(Array(3).fill(`${quick.text} /*who='a'*/`))
-    expect(pool.stats().lanes?.shared).toBeGreaterThan(before)
     const { rows } = await pool.query("select from pg_prepared_statements where name like 'bw_%'")
     expect(rows).toEqual([])
     expect(pool.stats().lanes?.shapes).toBeLessThan(6)
