@@ -6,7 +6,7 @@
 import { mkdir, readFile, rename } from 'node:fs/promises'
 import { dirname, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build, type Plugin, stop } from 'esbuild'
+import type { Plugin } from 'esbuild'
 import { cachePath, repositoryRoot } from './folders.js'
 
 export interface Program {
@@ -25,6 +25,7 @@ export async function buildProgram(url: URL): Promise<Program> {
   const entry = fileURLToPath(url)
   const name = relative(repositoryRoot(), entry).split(sep).join('-').replace(/ts$/, 'mjs')
   const path = cachePath('programs', name)
+  const { build, stop } = await import('esbuild')
   // It takes its name in one step: another run may be about to start it.
   const temporary = cachePath('programs', `${process.pid}-${name}`)
   await mkdir(dirname(path), { recursive: true })
