@@ -96,7 +96,7 @@ describe('bad input gets one clear line and a non-zero exit code', SLOW, () => {
 describe('an interrupt', SLOW, () => {
   it('ends every process that was started, and says so by exit code 130', async () => {
     const run = new Run(['steady'])
-    await run.seen('measuring')
+    await run.seen('warming up')
     const processes = run.processes()
     const started = [...processes.values()]
     expect(started.filter(args => args.includes('instance-process'))).toHaveLength(4)
@@ -127,9 +127,9 @@ describe('an interrupt', SLOW, () => {
   it("leaves no database and no key on somebody else's servers", async () => {
     await using redis = await startRedis({ own: true })
     const run = new Run(['penetration'], { DATABASE_URL: testPostgres().url, REDIS_URL: redis.url })
-    await run.seen('measuring')
+    await run.seen('warming up')
     expect(await databasesOf(run)).toHaveLength(3)
-    expect(await keysOn(redis.url)).not.toEqual([])
+    await eventually(async () => expect(await keysOn(redis.url)).not.toEqual([]))
 
     run.child.kill('SIGTERM')
     expect(await run.exit()).toMatchObject({ code: 143 })
@@ -140,7 +140,7 @@ describe('an interrupt', SLOW, () => {
 
 it('an instance that dies ends its scenario and fails the run', SLOW, async () => {
   const run = new Run(['breakdown'], { DATABASE_URL: testPostgres().url, REDIS_URL: testRedis().url })
-  await run.seen('measuring')
+  await run.seen('warming up')
   const [victim = 0] = [...run.processes()].find(([, args]) => args.includes('instance-process')) ?? []
   process.kill(victim, 'SIGKILL')
   const { code, stdout } = await run.exit()

@@ -1,20 +1,12 @@
 /** A whole run: the servers, a database for each contender, one scenario after the other, and what was found. */
 
 import { type PostgresServer, startPostgres, startRedis } from '@breakwater/testkit'
-import { runCache } from '../cache/run-cache.js'
 import { USUAL } from '../contenders/index.js'
 import { citiesSnapshot } from '../data/template.js'
-import { runFleet } from '../fleet/run-fleet.js'
-import { simulateFleets } from '../fleet/simulate.js'
-import { runGuard } from '../guard/run-guard.js'
-import { runSoak } from '../guard-soak/run-soak.js'
-import { runPool } from '../pool/run-pool.js'
 import { describeEnvironment } from '../report/environment.js'
 import type { Results } from '../report/results.js'
 import { summarize } from '../report/summary.js'
-import { runRolling } from '../rolling/run-rolling.js'
 import type { Scenario } from '../scenarios/scenario.js'
-import { runSizing } from '../sizing/run-sizing.js'
 import { Entrants } from './entrants.js'
 import { runScenario } from './run-scenario.js'
 
@@ -48,14 +40,21 @@ export async function runBench(options: BenchOptions): Promise<Results> {
   signal.throwIfAborted()
   const compared = scenarios.length > 0 ? await runScenarios(options, postgres) : { redis: null, found: [] }
   const run = { full, seed, signal, onStep }
-  const pool = options.pool ? await runPool(run, postgres) : undefined
-  const fleet = options.fleet ? await runFleet(run) : undefined
-  const simulatedFleets = options.fleetSim ? await simulateFleets(run) : undefined
-  const sizing = options.sizing ? await runSizing(run, postgres) : undefined
-  const cache = options.cache ? await runCache(run) : undefined
-  const guard = options.guard ? await runGuard(run, postgres) : undefined
-  const guardSoak = options.guardSoak ? await runSoak(run, postgres) : undefined
-  const rolling = options.rolling ? await runRolling(run, postgres) : undefined
+  // Each comes with the peers that it compares, so only what was asked for is taken in.
+  const pool = options.pool ? await (await import('../pool/run-pool.js')).runPool(run, postgres) : undefined
+  const fleet = options.fleet ? await (await import('../fleet/run-fleet.js')).runFleet(run) : undefined
+  const simulatedFleets = options.fleetSim
+    ? await (await import('../fleet/simulate.js')).simulateFleets(run)
+    : undefined
+  const sizing = options.sizing ? await (await import('../sizing/run-sizing.js')).runSizing(run, postgres) : undefined
+  const cache = options.cache ? await (await import('../cache/run-cache.js')).runCache(run) : undefined
+  const guard = options.guard ? await (await import('../guard/run-guard.js')).runGuard(run, postgres) : undefined
+  const guardSoak = options.guardSoak
+    ? await (await import('../guard-soak/run-soak.js')).runSoak(run, postgres)
+    : undefined
+  const rolling = options.rolling
+    ? await (await import('../rolling/run-rolling.js')).runRolling(run, postgres)
+    : undefined
   return {
     startedAt: started.toISOString(),
     seconds: (Date.now() - started.getTime()) / 1_000,
