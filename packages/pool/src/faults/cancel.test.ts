@@ -109,6 +109,20 @@ describe('a query whose time is up', () => {
     await eventually(() => expect(pool.stats()).toMatchObject({ created: 1, idle: 1 }))
   })
 
+  it('does so by a bound that is its own: what the pool asks for itself may take longer', async () => {
+    const proxy = await startProxy(testPostgres())
+    onTestFinished(() => proxy.close())
+    proxy.setLatency(100)
+    const options = { connectionString: proxy.url(database.url), max: 1, query_timeout: 50 }
+    const pool = usePool({ ...options, health: { idleWindow: 0 } })
+    const client = await pool.connect()
+    client.release()
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(await pool.connect()).toBe(client)
+    client.release()
+    expect(pool.stats()).toMatchObject({ created: 1, createFailed: 0, lost: 0 })
+  })
+
   it('has its connection closed when no cancel request comes through', async () => {
     const proxy = await startProxy(testPostgres())
     onTestFinished(() => proxy.close())

@@ -19,9 +19,13 @@ export function queryForCaller(client: ClientLike, config: unknown, values: unkn
   callAs('pool', client, config, values, callback)
 }
 
-/** Calls `client.query` for the pool's own ends: not counted, and nobody's query to a tracer. */
+/** The longest that a timer takes. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1
+
+/** Calls `client.query` for the pool's own ends: not counted, nobody's query to a tracer, and bounded by the pool alone. */
 export function queryForUpkeep(client: ClientLike, text: string, callback: Callback): void {
-  callAs('upkeep', client, text, undefined, callback)
+  // 0 would be the client's own, which is for the application's queries: those may be given less time than a busy machine takes.
+  callAs('upkeep', client, { text, query_timeout: NO_TIMEOUT_MS }, undefined, callback)
 }
 
 function callAs(who: typeof caller, client: ClientLike, ...[config, values, callback]: Parameters<Query>): void {
