@@ -121,6 +121,15 @@ describe.each([
   })
 })
 
+it('results are parsed as the application has it, and described no more', async () => {
+  const types = { getTypeParser: () => (value: string) => `<${value}>` } as unknown as pg.CustomTypesConfig
+  const read = { text: ROW, values: [7] }
+  const { pool, times } = await knowing([read], { types } as PoolConfig)
+  const before = times()
+  expect((await pool.query(read)).rows).toEqual([{ n: '<7>', square: '<49>' }])
+  expect(times()).toBe(before)
+})
+
 it('what returns no rows is not asked about either', async () => {
   const write = { text: 'update squares set square = $2 where n = $1', values: [999, 998_001] }
   const returning = { text: `${write.text} returning n`, values: [999, 998_001] }

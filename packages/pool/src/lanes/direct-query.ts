@@ -3,12 +3,15 @@
 import type { Connection } from '../connection/connection.js'
 import { processIdOf, type QueryResult, WireQueryBase } from '../driver.js'
 
+/** The application may have parsers of its own. */
+const QUESTION = { text: 'select pg_catalog.pg_backend_pid() as pid', types: { getTypeParser: () => Number } }
+
 /** Sent before the first query that callers share a connection for, and in the same message: nobody waits for it. */
 export class DirectQuery extends WireQueryBase {
   readonly connection: Connection
 
   constructor(connection: Connection) {
-    super('select pg_catalog.pg_backend_pid() as pid')
+    super(QUESTION)
     this.connection = connection
     this.callback = note
     // What can't be told is taken for the worse.
