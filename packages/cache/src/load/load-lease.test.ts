@@ -632,7 +632,7 @@ describe('when Redis fails', () => {
     expect(space.peek('k')).toBeUndefined()
   })
 
-  it('takes poisoned entries for misses and removes them', async () => {
+  it('takes poisoned entries for misses, counts them and removes them', async () => {
     await using instances = instancesOn(testRedis().url)
     const writer = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
     await writer.get('k')
@@ -644,12 +644,14 @@ describe('when Redis fails', () => {
     const good = (await instances.redis.get(valueKey)) ?? ''
     const [header, body] = [good.slice(0, AT.meta), good.slice(AT.meta)]
     const replaced = (at: number, by: string): string => header.slice(0, at) + by + header.slice(at + by.length) + body
+    const elsewhere = replaced(AT.stamp, 'elsewhere.')
     for (const poison of [
       '',
       'x',
       replaced(0, '1'),
+      `1${elsewhere.slice(1)}`,
       `${header}{"broken`,
-      replaced(AT.stamp, 'elsewhere.'),
+      elsewhere,
       replaced(AT.kind, 'X'),
       replaced(AT.kind, 'C'),
       replaced(AT.metaLength, '9999'),
@@ -660,6 +662,8 @@ describe('when Redis fails', () => {
       await instances.redis.set(valueKey, poison)
       const reader = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
       expect(await reader.get('k')).toBe('good')
+      // Of an epoch that is over is no fault.
+      expect(reader.stats.poisoned, String(poison)).toBe(poison === elsewhere ? 0 : 1)
       await eventually(async () => expect(await instances.redis.get(valueKey)).toMatch(/^2V[\da-f]+"good"$/))
     }
   })

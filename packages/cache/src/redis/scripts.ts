@@ -20,8 +20,8 @@ export const FAILED = 5
  * Reads keys, and takes the lease of each that has to be loaded. KEYS control, then value, lease, waiters of each; ARGV
  * lease ms, own wake channel, space, then of each key a token, and for how long before a value turns stale its lease is
  * wanted already (0: not before). Replies for each {HIT, stored, fresh ms left, age ms} | {STALE, stored, ms left, age ms} |
- * {STALE_WON, stored, ms left, age ms, stamp} | {WON, stamp} | {WAIT, lease ms left} | {FAILED, what, ms left}. What is of
- * another form, or does not count any more, is removed and is none.
+ * {STALE_WON, stored, ms left, age ms, stamp} | {WON, stamp} | {WAIT, lease ms left} | {FAILED, what, ms left}. What does not
+ * count any more is removed and is none.
  */
 export const getOrLease: Script = new Script(
   'getOrLease',
@@ -41,8 +41,10 @@ local function one(value, lease, waiters, token, ahead)
     local metaLength = tonumber(string.sub(stored, ${AT.metaLength + 1}, ${AT.meta}))
     local stamp = string.sub(stored, ${AT.stamp + 1}, ${AT.loadMs})
     local tags = metaLength and string.match(string.sub(stored, ${AT.meta + 1}, ${AT.meta} + metaLength), '[^|]*$')
-    if string.sub(stored, 1, 1) ~= '${FORMAT}' or not freshUntil or not storedAt or not tags
-      or not counts(state, stamp, tags) then
+    if string.sub(stored, 1, 1) ~= '${FORMAT}' or not freshUntil or not storedAt or not tags then
+      -- Whoever gets it cannot read it, counts it and has it removed.
+      return {${HIT}, stored, 0, 0}
+    elseif not counts(state, stamp, tags) then
       redis.call('DEL', value)
       stored = false
     else
