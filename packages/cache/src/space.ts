@@ -10,13 +10,13 @@ import { Passed } from './guard/passed.js'
 import { type CacheKey, encodeKey, GUARD_WAKE } from './keys.js'
 import { batched } from './load/batch-loader.js'
 import { FirstLook } from './load/first-look.js'
-import type { Flight, Outcome } from './load/flight.js'
+import type { Outcome, Passage } from './load/flight.js'
 import { Flights } from './load/flights.js'
 import { LoadLease } from './load/load-lease.js'
-import { LoadPath, type LoadRequest } from './load/load-path.js'
-import { Loading } from './load/loading.js'
-import { Lenders } from './load/miss-budget.js'
-import { type LoadBounds, type LoadOwner, runLoad } from './load/run-load.js'
+import { LoadPath, type LoadRequest, type Missed } from './load/load-path.js'
+import { ManyReads } from './load/many-reads.js'
+import { type LoadBounds, nobody } from './load/run-load.js'
+import { singly } from './load/single-loader.js'
 import { FirstTier, type Kept } from './memory/first-tier.js'
 import type { MemoryEntry } from './memory/memory-tier.js'
 import type { CachePolicy, Loader, ReadOptions, WriteOptions } from './options.js'
@@ -28,14 +28,6 @@ import type { SpaceSurroundings } from './surroundings.js'
 import { Writes } from './writes.js'
 
 type Load<V, K extends CacheKey> = LoadRequest<V, K>['load']
-
-/** Owns a load that no flight asked for. */
-const nobody = (): LoadOwner => ({
-  whenBegun: undefined,
-  lenders: new Lenders(),
-  abandoned: false,
-  whenAbandoned() {},
-})
 
 export class Space<V, K extends CacheKey = CacheKey> {
   readonly name: string
@@ -49,6 +41,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
   readonly #firstTier: FirstTier<V>
   readonly #passed = new Passed()
   readonly #flights: Flights<V, K>
+  readonly #many: ManyReads<V, K>
   readonly #writes: Writes<V>
   /** How `get` loads; none if the space was declared without a loader. */
   readonly #ownLoad: ((id: K) => Load<V, K>) | undefined
@@ -80,11 +73,26 @@ export class Space<V, K extends CacheKey = CacheKey> {
       firstLook: shards?.readsMasters ? new FirstLook(shards, name, !codec.readsText) : undefined,
       lookMs: shards?.all[0]?.redis.readMs ?? 0,
       codec,
-      keep: (flight, key, kept) => this.#keepRead(flight, key, kept),
+      keep: (passage, key, kept) => this.#keepRead(passage, key, kept),
       isDraining: () => around.isDraining(),
     })
     const tick = (): number => tags.tick
-    this.#flights = new Flights<V, K>({ space: name, clock, inFlight, path, hardTimeoutMs, backoffMs, tick })
+    const { policy } = options
+    this.#many = new ManyReads<V, K>({
+      ...{ clock, inFlight, path, policy, tick },
+      held: key => this.#straight(key),
+      isNowhere: key =>
+        this.guard === undefined && this.#firstTier.find(key) === undefined && this.#flights.knowsNothingOf(key),
+      one: (id, readOptions) => this.get(id, readOptions),
+      begin: () => {
+        const refusal = this.#refusal(this.#ownLoad)
+        if (refusal !== undefined) throw refusal
+        around.connect()
+      },
+      goOn: (key, id, why) => this.#read(key, id, this.#ownLoad?.(id), policy, undefined, undefined, why).then(toValue),
+    })
+    const parts = { space: name, clock, inFlight, path, many: this.#many, hardTimeoutMs, backoffMs, tick }
+    this.#flights = new Flights<V, K>(parts)
     this.#writes = new Writes<V>({
       space: name,
       shards,
@@ -100,7 +108,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
       const one = batched(loadMany, batchSize, this.#bounds, this.stats)
       this.#ownLoad = id => owner => one(id, owner)
     } else if (load !== undefined) {
-      this.#ownLoad = id => this.#single(id, load)
+      this.#ownLoad = id => singly(load, id, this.#bounds, this.stats)
     }
   }
 
@@ -138,7 +146,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
    * loaded by one `loadMany`, if the space has one. Rejects when one of them does.
    */
   getMany(ids: readonly K[], options?: ReadOptions): Promise<(V | null)[]> {
-    return Promise.all(ids.map(id => this.get(id, options)))
+    return this.#many.get(ids, options)
   }
 
   /** Returns the value if this process holds it fresh; `undefined` if it does not. Never asks anyone. */
@@ -153,13 +161,10 @@ export class Space<V, K extends CacheKey = CacheKey> {
   /** Reads `id`, loading it with this call's own loader and policy, the space's own by default. Rejects as `get` does. */
   async getOrLoad(id: K, loader: Loader<V, K>, policy?: CachePolicy<V, K>, options?: ReadOptions): Promise<V | null> {
     const key = encodeKey(id)
-    const entry = this.#firstTier.straight(key)
-    if (entry !== undefined) {
-      this.stats.memoryHits++
-      return entry.value
-    }
+    const entry = this.#straight(key)
+    if (entry !== undefined) return entry.value
     const resolved = policy === undefined ? this.#options.policy : resolvePolicy(policy)
-    return (await this.#past(key, id, this.#single(id, loader), resolved, options?.signal)).value
+    return (await this.#past(key, id, singly(loader, id, this.#bounds, this.stats), resolved, options?.signal)).value
   }
 
   /**
@@ -301,8 +306,8 @@ export class Space<V, K extends CacheKey = CacheKey> {
     return verdict.then(maybe => (maybe ? this.#read(key, id, load, policy, entry, signal) : this.#denied(key, load)))
   }
 
-  #keepRead(flight: Flight<V>, key: string, kept: Kept<V>): boolean {
-    if (flight.fenced || !this.#firstTier.keep(key, kept, flight.tick, flight.startedAt)) return false
+  #keepRead(passage: Passage, key: string, kept: Kept<V>): boolean {
+    if (passage.fenced || !this.#firstTier.keep(key, kept, passage.tick, passage.startedAt)) return false
     if (kept.value === null && this.guard?.state === 'ready') {
       const oldest = this.#passed.add(key)
       if (oldest !== undefined && oldest !== key) this.#firstTier.delete(oldest)
@@ -319,7 +324,11 @@ export class Space<V, K extends CacheKey = CacheKey> {
     return { value: null, source: 'absent', age: 0 }
   }
 
-  /** Neither the first tier nor the guard has an answer; at most a stale entry to fall back on. */
+  /**
+   * Neither the first tier nor the guard has an answer; at most a stale entry to fall back on.
+   *
+   * @param missed in Redis it was looked for already, in vain.
+   */
   #read(
     key: string,
     id: K,
@@ -327,6 +336,7 @@ export class Space<V, K extends CacheKey = CacheKey> {
     policy: ResolvedPolicy<V, K>,
     entry: MemoryEntry<V> | undefined,
     signal: AbortSignal | undefined,
+    missed?: Missed,
   ): Promise<Outcome<V>> {
     const flying = this.#flights.get(key)
     // One that has its value is believed as memory is: while other instances are heard.
@@ -338,16 +348,21 @@ export class Space<V, K extends CacheKey = CacheKey> {
     if (flying !== undefined) this.#flights.fence(key)
     const failure = this.#flights.failures.get(key)
     if (failure !== undefined) return Promise.reject(failure.error)
-    if (load === undefined) return Promise.reject(this.#noLoader())
-    const closed = this.#around.closedError()
-    if (closed !== undefined) return Promise.reject(closed)
+    const refusal = this.#refusal(load)
+    if (load === undefined || refusal !== undefined) return Promise.reject(refusal)
     this.#around.connect()
-    const flight = this.#flights.start({ key, id, load, policy, stale: entry?.value, aheadMs: 0 })
+    const flight = this.#flights.start({ key, id, load, policy, stale: entry?.value, aheadMs: 0 }, missed)
     if (entry !== undefined) {
       this.stats.staleHits++
       flight.fallBackOn(this.#held(entry, 'stale'), policy.softTimeoutMs, this.#firstTier.left(entry))
     }
     return flight.join(signal, this.#around.budget.place)
+  }
+
+  #straight(key: string): MemoryEntry<V> | undefined {
+    const entry = this.#firstTier.straight(key)
+    if (entry !== undefined) this.stats.memoryHits++
+    return entry
   }
 
   /** Refreshes behind the callers, unless someone is at it, it failed of late, or the cache is being drained. */
@@ -368,24 +383,13 @@ export class Space<V, K extends CacheKey = CacheKey> {
     return { value: entry.value, source, age: this.#firstTier.age(entry) }
   }
 
-  #single(id: K, loader: Loader<V, K>): Load<V, K> {
-    const { clock } = this.#around
-    return (owner, stale) =>
-      runLoad(this.#bounds, [owner], async signal => {
-        this.stats.loads++
-        const loading = new Loading<V>(this.name, signal, stale)
-        const startedAt = clock.now()
-        const value = await loader(id, loading)
-        return loading.loaded(value, clock.now() - startedAt)
-      })
-  }
-
   async #forget(key: string): Promise<void> {
     if ((await this.#writes.delete(key)) === 'applied') return
     throw new BreakwaterError('rejected', 'CACHE_QUEUED', `space "${this.name}": Redis cannot be told yet`)
   }
 
-  #noLoader(): BreakwaterError {
+  #refusal(load: unknown): BreakwaterError | undefined {
+    if (load !== undefined) return this.#around.closedError()
     const message = `space "${this.name}" was declared without a loader: give it "load" or "loadMany", or use getOrLoad`
     return new BreakwaterError('usage', 'CACHE_NO_LOADER', message)
   }

@@ -19,6 +19,15 @@ export interface Outcome<V> {
   readonly age: number
 }
 
+/** A read under way, as far as what it brings may be kept. */
+export interface Passage {
+  /** The tags' clock when it began. */
+  readonly tick: number
+  readonly startedAt: number
+  /** The key was invalidated since: no tier may keep it. */
+  readonly fenced: boolean
+}
+
 /** What the flights of a space have in common. */
 export interface FlightOptions<V> {
   readonly space: string
@@ -31,9 +40,8 @@ export interface FlightOptions<V> {
 /** What is rejected with nobody to hear it must not end the process. */
 const unheard = (): void => {}
 
-export class Flight<V> {
+export class Flight<V> implements Passage {
   readonly key: string
-  /** The tags' clock when the flight began. */
   readonly tick: number
   /**
    * The key was invalidated while this flight was under way: its callers, who asked before that, may have its result,

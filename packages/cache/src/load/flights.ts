@@ -5,13 +5,16 @@ import type { CacheKey } from '../keys.js'
 import { Failures } from './failures.js'
 import { Flight, type FlightOptions } from './flight.js'
 import type { InFlight } from './in-flight.js'
-import type { LoadPath, LoadRequest } from './load-path.js'
+import type { LoadPath, LoadRequest, Missed } from './load-path.js'
+import type { ManyReads } from './many-reads.js'
 
 export interface FlightsParts<V, K extends CacheKey> {
   readonly space: string
   readonly clock: Clock
   readonly inFlight: InFlight
   readonly path: LoadPath<V, K>
+  /** They have no flights, and are fenced with them. */
+  readonly many: ManyReads<V, K>
   readonly hardTimeoutMs: number
   readonly backoffMs: number
   /** Of the tags' clock, now. */
@@ -35,27 +38,39 @@ export class Flights<V, K extends CacheKey> {
     return this.#flights.get(key)
   }
 
+  /** No flight of it is under way, nor has one failed of late. */
+  knowsNothingOf(key: string): boolean {
+    return this.#flights.get(key) === undefined && this.failures.get(key) === undefined
+  }
+
+  /** @param missed what it was already looked for in vain. */
   // One tick from the look into the map to here: no await, or two callers would both start.
-  start(request: LoadRequest<V, K>): Flight<V> {
+  start(request: LoadRequest<V, K>, missed?: Missed): Flight<V> {
     const { inFlight, path } = this.#parts
     const { key } = request
     const flight = new Flight<V>(key, this.#parts.tick(), this.#options)
     this.#flights.set(key, flight)
     inFlight.begin()
-    path.look(flight, request, look => {
-      if (look === 'found') {
+    const goOn = (why: Missed): void => {
+      void this.#fly(flight, request, why === 'unreachable').then(() => inFlight.end())
+    }
+    if (missed !== undefined) {
+      flight.watch()
+      goOn(missed)
+    } else {
+      path.look(flight, request, look => {
+        if (look !== 'found') return goOn(look)
         this.#remove(key, flight)
         inFlight.end()
-      } else {
-        void this.#fly(flight, request, look === 'unreachable').then(() => inFlight.end())
-      }
-    })
+      })
+    }
     return flight
   }
 
   /** Keeps what is under way for a key from being kept and from being joined. */
   fence(key: string): void {
     this.failures.forget(key)
+    this.#parts.many.fence(key)
     const flight = this.#flights.get(key)
     if (flight === undefined) return
     flight.fenced = true
@@ -64,7 +79,9 @@ export class Flights<V, K extends CacheKey> {
   }
 
   fenceWhere(isIt: (key: string) => boolean): void {
-    for (const key of [...this.failures.keys(), ...this.#flights.keys()]) if (isIt(key)) this.fence(key)
+    for (const key of [...this.failures.keys(), ...this.#flights.keys(), ...this.#parts.many.keys()]) {
+      if (isIt(key)) this.fence(key)
+    }
   }
 
   wake(key: string): void {

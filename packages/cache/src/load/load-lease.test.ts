@@ -344,28 +344,32 @@ describe('an invalidation', () => {
     expect(await space.get('k')).toBe('new')
   })
 
-  it('beats a read whose reply was under way when it came', async () => {
+  const reads: readonly (readonly [how: string, read: (space: Space<number>) => Promise<number | null | undefined>])[] = [
+    ['a read', space => space.get('k')],
+    ['a read of many', async space => (await space.getMany(['l', 'k']))[1]],
+  ]
+  it.each(reads)('beats %s whose reply was under way when it came', async (_, read) => {
     await using instances = instancesOn(testRedis().url)
     let version = 1
     const load = async (): Promise<number> => version
     const writerCache = instances.make()
     const writer = writerCache.space<number>('s', { ...MINUTE, load })
     await writerCache.init()
-    await writer.get('k')
-    await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:v:*`)).toHaveLength(1))
+    await writer.getMany(['k', 'l'])
+    await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:v:*`)).toHaveLength(2))
     const client = new Redis(testRedis().url)
     const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '10s' })
     const reader = cache.space<number>('s', { ...MINUTE, load })
     await cache.init()
     const { firstReply, letGo } = holdReplies(client)
-    const before = reader.get('k')
+    const before = read(reader)
     await firstReply
     version = 2
     await writer.delete('k')
     await eventually(() => expect(cache.stats().redis?.invalidations).toBe(1))
     letGo()
     expect(await before).toBe(1)
-    expect(await reader.get('k')).toBe(2)
+    expect(await read(reader)).toBe(2)
     await cache.dispose()
     client.disconnect()
   })

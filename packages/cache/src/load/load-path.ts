@@ -10,7 +10,7 @@ import type { Kept } from '../memory/first-tier.js'
 import type { ResolvedPolicy } from '../resolve-options.js'
 import { encodeTags } from '../tags/tag.js'
 import type { FirstLook, Hit, Look } from './first-look.js'
-import type { Flight } from './flight.js'
+import type { Flight, Passage } from './flight.js'
 import type { Lease, LeaseReply, LoadLease } from './load-lease.js'
 import type { Loaded } from './loading.js'
 import { ABANDON_FACTOR, gaveUp, type LoadBounds, type LoadOwner } from './run-load.js'
@@ -42,16 +42,25 @@ export interface LoadPathParts<V> extends LoadBounds {
   /** In which a first look has an answer, or is given up. */
   readonly lookMs: number
   readonly codec: Codec<V>
-  /** Keeps a value in the first tier, unless the flight was fenced. */
-  keep(flight: Flight<V>, key: string, kept: Kept<V>): boolean
+  /** Keeps a value in the first tier, unless its passage was fenced. */
+  keep(passage: Passage, key: string, kept: Kept<V>): boolean
   /** While draining, nothing is refreshed. */
   isDraining(): boolean
 }
 
 type Found = Extract<LeaseReply, { state: 'hit' | 'stale' }>
 
+/** Why a first look did not find a value. */
+export type Missed = Exclude<Look, Hit>
 /** What came of a first look. */
-type Looked = 'found' | Exclude<Look, Hit>
+type Looked = 'found' | Missed
+
+/** Who looks for many keys at once is told of each by its place. */
+export interface ManyLooks<V> {
+  passage(key: string): Passage
+  found(at: number, value: V | null): void
+  missed(at: number, why: Missed): unknown
+}
 
 export class LoadPath<V, K extends CacheKey> {
   readonly #parts: LoadPathParts<V>
@@ -100,6 +109,43 @@ export class LoadPath<V, K extends CacheKey> {
       flight.watch()
       then('none')
     }
+  }
+
+  /** Whether many keys can be looked for with no flight for each: by a plain read, for which each of their callers waits. */
+  get looksForMany(): boolean {
+    const { firstLook, hardTimeoutMs, lookMs } = this.#parts
+    return firstLook !== undefined && hardTimeoutMs > lookMs
+  }
+
+  /** As `look`, for many keys. Resolves when each was found or missed. */
+  lookForMany(keys: readonly string[], policy: ResolvedPolicy<V, K>, looks: ManyLooks<V>): Promise<void> {
+    const { firstLook, codec } = this.#parts
+    let left = keys.length
+    return new Promise(resolve => {
+      const over = (): void => {
+        if (--left === 0) resolve()
+      }
+      for (const [at, key] of keys.entries()) {
+        const read = (hit: Hit, entry: DecodedEntry<V> | undefined): void => {
+          if (entry === undefined) looks.missed(at, 'none')
+          else {
+            this.#keepFresh(looks.passage(key), key, policy, hit, entry)
+            looks.found(at, entry.value)
+          }
+          over()
+        }
+        firstLook?.at(key, look => {
+          if (typeof look === 'string') {
+            looks.missed(at, look)
+            over()
+            return
+          }
+          const entry = codec.decode(look.stored, look.header)
+          if (entry instanceof Promise) void entry.then(decoded => read(look, decoded))
+          else read(look, entry)
+        })
+      }
+    })
   }
 
   /**
@@ -165,14 +211,24 @@ export class LoadPath<V, K extends CacheKey> {
   #fresh(
     flight: Flight<V>,
     { key, policy }: LoadRequest<V, K>,
+    hit: Pick<Hit, 'freshMs' | 'ageMs'>,
+    entry: DecodedEntry<V>,
+  ): void {
+    const { value } = entry
+    this.#keepFresh(flight, key, policy, hit, entry)
+    flight.settle({ value, source: value === null ? 'absent' : 'redis', age: hit.ageMs })
+  }
+
+  #keepFresh(
+    passage: Passage,
+    key: string,
+    { ahead, graceMs }: ResolvedPolicy<V, K>,
     { freshMs, ageMs }: Pick<Hit, 'freshMs' | 'ageMs'>,
     { value, weight, tags, loadMs }: DecodedEntry<V>,
   ): void {
     this.#parts.stats.redisHits++
-    const { ahead } = policy
-    const staleMs = freshMs + (value === null ? 0 : policy.graceMs)
-    this.#parts.keep(flight, key, { value, weight, tags, loadMs, ageMs, freshMs, staleMs, alone: false, ahead })
-    flight.settle({ value, source: value === null ? 'absent' : 'redis', age: ageMs })
+    const staleMs = freshMs + (value === null ? 0 : graceMs)
+    this.#parts.keep(passage, key, { value, weight, tags, loadMs, ageMs, freshMs, staleMs, alone: false, ahead })
   }
 
   /** Hands out what Redis had; resolves with false if the flight is to look again for something fresher. */

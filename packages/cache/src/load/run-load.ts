@@ -3,7 +3,7 @@
 import { BreakwaterError, Deadline } from '@breakwater/kernel'
 import type { InFlight } from './in-flight.js'
 import { type LoadLog, loggedLoad } from './load-log.js'
-import type { Lenders, MissBudget } from './miss-budget.js'
+import { Lenders, type MissBudget } from './miss-budget.js'
 
 /** A load is given up after this many hard time-outs: its place in the miss budget must come free. */
 export const ABANDON_FACTOR = 3
@@ -21,6 +21,14 @@ export interface LoadOwner {
   readonly abandoned: boolean
   whenAbandoned(act: (reason: unknown) => void): void
 }
+
+/** Owns a load that no flight asked for. */
+export const nobody = (): LoadOwner => ({
+  whenBegun: undefined,
+  lenders: new Lenders(),
+  abandoned: false,
+  whenAbandoned() {},
+})
 
 /**
  * Settles as `call` does, unless it is given up (kind `timeout`, code `CACHE_LOAD_ABANDONED`), aborted, refused a place, or
