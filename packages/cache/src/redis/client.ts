@@ -207,7 +207,7 @@ export class RedisClient {
     if (!this.#mayAsk()) await this.#settled()
     const way = this.#way()
     const reply = await this.#alsoLook(this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary)))
-    if (way !== this.#way() || !this.#isKnown()) throw this.#down()
+    if (way !== this.#way()) throw this.#down()
     return reply
   }
 
@@ -223,7 +223,7 @@ export class RedisClient {
       binary ? this.raw.callBuffer('mget', keys) : this.raw.call('mget', keys),
     )
     const values = (await this.#alsoLook(reading)) as (Stored | null)[]
-    return way === this.#way() && this.#isKnown() ? { values, serverMs: this.#serverTime.latest } : undefined
+    return way === this.#way() ? { values, serverMs: this.#serverTime.latest } : undefined
   }
 
   /** Counts the connections lost; that commands go elsewhere now is as good as one. */

@@ -1,12 +1,23 @@
 /** What is promised where another server takes the place of the one that an instance is connected to, and nobody tells it. */
 
 import { eventually, type RedisServer, startProxy, startRedis } from '@breakwater/testkit'
+import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { instancesOn } from '../instances.fixture.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+/** Counts the scripts it was asked to run. */
+class CountingRedis extends Redis {
+  asked = 0
+
+  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
+    if ((args[0] as { name: string }).name === 'evalsha') this.asked++
+    return super.sendCommand(...args)
+  }
+}
 
 /**
  * A master that has a successor and does not know it, as behind Sentinels one that was frozen or cut off: who is connected to
@@ -100,6 +111,40 @@ describe('a master that has a successor and does not know it', () => {
     await at.there.delete('k')
     await eventually(() => expect(at.here.peek('k')).toBeUndefined())
     expect(await at.here.get('k')).toBe(2)
+  })
+})
+
+describe('a server that nobody has looked at', () => {
+  it('is not believed what a script answers that was asked by the connection before', async () => {
+    await using proxy = await startProxy(testRedis())
+    await using others = instancesOn(testRedis().url)
+    const client = new CountingRedis(proxy.url(testRedis().url), {
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 20,
+    })
+    client.on('error', () => {})
+    let version = 1
+    const load = async (): Promise<number> => version
+    const cache = new Cache({ redis: client, namespace: others.namespace, redisTimeout: '5s' })
+    const here = cache.space<number>('s', { ...MINUTE, ttl: 50, grace: '1m', softTimeout: '10s', load })
+    const there = others.make().space<number>('s', { ...MINUTE, grace: '1m', load })
+    await cache.init()
+    await here.get('k')
+    await eventually(() => expect([cache.stats().memory.entries, here.peek('k')]).toEqual([1, undefined]))
+    // Refreshed in Redis, and old here.
+    await eventually(async () => expect((await there.getDetailed('k')).source).toBe('memory'))
+    proxy.halfOpen()
+    const { asked } = client
+    const read = here.get('k')
+    await eventually(() => expect(client.asked).toBeGreaterThan(asked))
+    version = 2
+    const [state = ''] = await others.redis.keys(`${others.namespace}:*:state`)
+    await others.redis.hset(state, 'r', 'the server before')
+    await proxy.heal()
+    proxy.cut()
+    expect(await read).toBe(2)
+    await cache.dispose()
+    client.disconnect()
   })
 })
 

@@ -72,8 +72,12 @@ describe('an invalidation that Redis cannot be told', () => {
     const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
     client.on('error', () => {})
     const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: 600, memory: false })
-    const space = cache.space<number, number>('s', { ...MINUTE, load: async () => 1 })
+    let version = 1
+    const space = cache.space<number, number>('s', { ...MINUTE, load: async () => version })
     await cache.init()
+    await space.get(1_999)
+    await eventually(async () => expect((await space.getDetailed(1_999)).source).toBe('redis'))
+    version = 2
     proxy.refuse()
     proxy.cut()
     await eventually(async () => expect(await space.delete(0)).toBe('queued'))
@@ -82,7 +86,7 @@ describe('an invalidation that Redis cannot be told', () => {
     // A hundred in 300 ms: twenty times that until all is told.
     proxy.setLatency(300)
     await eventually(() => expect(cache.stats().redis?.breaker).toBe('closed'))
-    expect(await space.getDetailed(1)).toMatchObject({ value: 1, source: 'loader' })
+    expect(await space.getDetailed(1_999)).toMatchObject({ value: 2, source: 'loader' })
     expect(cache.stats().redis?.outbox).toBeGreaterThan(0)
     proxy.setLatency(0)
     await eventually(() => expect(cache.stats().redis?.outbox).toBe(0), 15_000)
