@@ -23,6 +23,8 @@ import type { Space } from './space.js'
 const KEYS = ['a', 'b'] as const
 const TAG = 'both'
 const INSTANCES = 3
+/** The instance that has nothing but what Redis holds. */
+const LAST = INSTANCES - 1
 const MAX_LAG_MS = 600
 
 interface Node {
@@ -69,8 +71,7 @@ class World {
       namespace: this.instances.namespace,
       redisTimeout: 200,
       maxLag: MAX_LAG_MS,
-      // One has nothing but what Redis holds.
-      ...(at === INSTANCES - 1 && { memory: false }),
+      ...(at === LAST && { memory: false }),
     })
     const space = cache.space<number, string>('s', {
       ttl: '1m',
@@ -132,10 +133,12 @@ class World {
 
   /** Reads on those that find their way back, until every instance that can follows the log and has told what it had to. */
   async followed(returning: readonly Node[], opened: readonly number[]): Promise<void> {
+    // Not by those that would only load into their memory anew what they are to be asked for later.
+    const bare = returning.filter(node => node === this.nodes[LAST])
     let isOver = false
     const reading = (async () => {
       while (!isOver) {
-        for (const node of returning) for (const key of KEYS) void this.read(node, key)
+        for (const node of bare) for (const key of KEYS) void this.read(node, key)
         await new Promise(resolve => setImmediate(resolve))
         this.letGo()
       }
@@ -312,8 +315,6 @@ async function take(world: World, now: Step): Promise<void> {
   }
 }
 
-/** On the instance that has nothing but what Redis holds. */
-const LAST = INSTANCES - 1
 const readThere: readonly Step[] = [{ do: 'read', at: LAST, key: 'a' }, { do: 'letGo' }]
 /** What chance seldom comes by: each of these has been got wrong by a protocol that lacked one step. */
 const EXAMPLES: readonly (readonly Step[])[] = [

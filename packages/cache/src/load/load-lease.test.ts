@@ -344,10 +344,11 @@ describe('an invalidation', () => {
     expect(await space.get('k')).toBe('new')
   })
 
-  const reads: readonly (readonly [how: string, read: (space: Space<number>) => Promise<number | null | undefined>])[] = [
-    ['a read', space => space.get('k')],
-    ['a read of many', async space => (await space.getMany(['l', 'k']))[1]],
-  ]
+  const reads: readonly (readonly [how: string, read: (space: Space<number>) => Promise<number | null | undefined>])[] =
+    [
+      ['a read', space => space.get('k')],
+      ['a read of many', async space => (await space.getMany(['l', 'k']))[1]],
+    ]
   it.each(reads)('beats %s whose reply was under way when it came', async (_, read) => {
     await using instances = instancesOn(testRedis().url)
     let version = 1

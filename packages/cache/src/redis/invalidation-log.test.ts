@@ -44,11 +44,12 @@ async function cutOff(options: { grace?: number } = {}) {
     /** Closes what `far` follows the log by, and nothing else; it cannot connect again. */
     async closeFollower() {
       proxy.refuse()
-      const connections = String(await instances.redis.client('LIST')).split('\n')
-      const follower = connections.find(
-        each => each.includes(` name=${instances.namespace} `) && each.includes('=xread'),
-      )
-      await instances.redis.client('KILL', 'ID', /\bid=(\d+)/.exec(follower ?? '')?.[1] ?? '')
+      const follows = new RegExp(`^id=(\\d+) .* name=${instances.namespace} .* cmd=xread`, 'm')
+      // Not between two of its reads.
+      await eventually(async () => {
+        const [, id = ''] = follows.exec(String(await instances.redis.client('LIST'))) ?? []
+        await instances.redis.client('KILL', 'ID', id)
+      })
     },
     /** Lets `far` connect again, and resolves when it follows the log. */
     async heal() {

@@ -50,14 +50,16 @@ async function succeeded(options: { memory?: false } = {}) {
   await there.get('k')
   /** Has the old master close what `here` is connected by: its client, or what it follows the log by. */
   const move = async (which: 'client' | 'follower'): Promise<void> => {
-    for (const line of String(await oldAdmin.client('LIST'))
-      .trim()
-      .split('\n')) {
-      const isOurs = line.includes(' cmd=client')
-      const follows = line.includes(' cmd=xread')
-      const id = /\bid=(\d+)/.exec(line)?.[1] ?? ''
-      if (!isOurs && follows === (which === 'follower')) await oldAdmin.client('KILL', 'ID', id)
-    }
+    const isToMove = which === 'follower' ? / cmd=xread/ : / cmd=(?!xread|client)/
+    // The follower is not found between two of its reads.
+    await eventually(async () => {
+      const connections = String(await oldAdmin.client('LIST'))
+        .trim()
+        .split('\n')
+      const ids = connections.filter(each => isToMove.test(each)).map(each => /\bid=(\d+)/.exec(each)?.[1] ?? '')
+      expect(ids).not.toEqual([])
+      for (const id of ids) await oldAdmin.client('KILL', 'ID', id)
+    })
   }
   return {
     cache,
