@@ -75,7 +75,8 @@ export const LOADS: readonly Load[] = [
     name: 'queries that share connections, 1 ms, 50 callers',
     callers: 50,
     nextWork: () => 1,
-    ask: pool => pool.query('select pg_sleep(0.001)'),
+    // The server sleeps for whole milliseconds.
+    ask: pool => pool.query('select pg_sleep(0.0004)'),
     sizes: [1, 4, 8, 12, 16, 20],
   },
 ]

@@ -19,6 +19,8 @@ export interface SizedLoad {
   readonly best: number
   /** With the size that the pool found itself, which is that of the last three seconds. */
   readonly auto: SizeRound
+  /** Connections that it saw in use on average, and what it took that to need. */
+  readonly seen: { readonly load: number; readonly need: number }
   /** Ms from the step in load until it had four fifths of the best size; null if it never had. */
   readonly grownMs: number | null
 }

@@ -64,7 +64,7 @@ async function find(
   options: PoolConfig,
   windowMs: number,
   best: number,
-): Promise<Pick<SizedLoad, 'auto' | 'grownMs'>> {
+): Promise<Pick<SizedLoad, 'auto' | 'seen' | 'grownMs'>> {
   await using pool = new Pool(options)
   await offer(load, pool, CALM.ms, CALM.ratio, createRandom(seed, load.name, 'calm'))
   const steppedAt = performance.now()
@@ -80,7 +80,8 @@ async function find(
   clearInterval(looking)
   stop()
   const last = sizes.slice(-LOOKS).sort((a, b) => a - b)
-  return { auto: { size: last[Math.floor(last.length / 2)] ?? 0, ...outcome }, grownMs }
+  const { load: inUse = 0, need = 0 } = pool.stats().sizing ?? {}
+  return { auto: { size: last[Math.floor(last.length / 2)] ?? 0, ...outcome }, seen: { load: inUse, need }, grownMs }
 }
 
 /** Offers a load, or a part of it, for so long. What comes, and what it wants, is for the seed to decide, not for the pool. */

@@ -15,7 +15,7 @@ export function formatSizingVerdicts({ targets, failure }: SizingResults): strin
   ]
 }
 
-function tableOfLoad({ load, sweep, best, auto, grownMs }: SizedLoad): string {
+function tableOfLoad({ load, sweep, best, auto, seen, grownMs }: SizedLoad): string {
   const figures = ({ perSecond, p99WaitMs, errors }: SizeRound): string[] => [
     formatCount(perSecond),
     p99WaitMs === undefined ? '-' : formatMs(p99WaitMs),
@@ -23,6 +23,7 @@ function tableOfLoad({ load, sweep, best, auto, grownMs }: SizedLoad): string {
   ]
   const rows = sweep.map(each => [`${each.size}${each.size === best ? ', the best' : ''}`, ...figures(each)])
   const grown = grownMs === null ? 'never there' : `there after ${formatCount(grownMs)} ms`
-  rows.push([`auto: ${auto.size} (${grown})`, ...figures(auto)])
+  const why = `${seen.load.toFixed(1)} in use, which need ${seen.need}`
+  rows.push([`auto: ${auto.size} (${why}; ${grown})`, ...figures(auto)])
   return tableOf([load, 'answers/s', 'p99 of the wait, ms', 'errors'], 1, rows)
 }

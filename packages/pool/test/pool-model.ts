@@ -227,7 +227,7 @@ export class World {
       Math.max(max, this.#sizeBefore),
     )
     this.#sizeBefore = this.#size
-    if (this.#size > max) expect(idle, 'idle although there are too many').toBe(0)
+    if (this.#size > max) expect([idle, creating], 'idle, or being made, although there are too many').toEqual([0, 0])
     expect({ alive: alive.length, creating }, 'nothing is lost').toEqual({ alive: idle + leased, creating: wanted })
     if (this.unsettled.init === 0) {
       expect(alive.filter(thing => thing.leased).length + checking.length, 'leased').toBe(leased)

@@ -9,6 +9,8 @@ interface Model {
   /** Callers a second who come by chance, at an instant in ms; or callers who ask again as soon as they are answered. */
   readonly qps?: (at: number) => number
   readonly callers?: number
+  /** More of those, from an instant in ms on. */
+  readonly more?: { readonly at: number; readonly callers: number }
   /** Ms of one use, for a number between 0 and 1. */
   readonly holdMs: (chance: number) => number
   /** Statements that the database runs without one slowing another. */
@@ -37,6 +39,7 @@ function run(model: Model, fixed?: number): Found {
   let [uses, usedMs, late] = [0, 0, 0]
   for (let at = 0; at < model.seconds * 1_000; at++) {
     if (random() < (model.qps?.(at) ?? 0) / 1_000) pending++
+    if (at === model.more?.at) pending += model.more.callers
     while (pending > 0 && running.length < size) {
       pending--
       running.push({ left: model.holdMs(random()), since: at })
@@ -155,6 +158,18 @@ describe('the size that is found', () => {
     const found = run({ ...slow, speed: at => (at < 10_000 ? 1 : speed(at)) })
     expect(found.rate).toBeGreaterThan(380)
     expect(Math.min(...found.sizes.slice(150))).toBeGreaterThanOrEqual(7)
+  })
+
+  it('is not held at one for a single connection that was slow by itself', () => {
+    const more = { at: 6_000, callers: 19 }
+    expect(run({ callers: 1, more, holdMs: () => 2, speed: at => (at < 3_000 ? 1 : 0.4), seconds: 10 }).size).toBe(20)
+  })
+
+  it('is looked for again after a trial that something else has misled', () => {
+    const speed = (at: number): number => Math.max(0.25, 1 - Math.max(0, at - 500) / 3_000)
+    const { sizes } = run({ callers: 50, holdMs: () => 8, parallel: 2, speed, seconds: 120 })
+    expect(Math.max(...sizes.slice(50, 100))).toBeGreaterThan(6)
+    expect(Math.max(...sizes.slice(-100))).toBeLessThanOrEqual(4)
   })
 
   it.each([2, 4, 8])('stops where more only slow each other: %d that run at one time', parallel => {

@@ -62,6 +62,11 @@ const STEP_MS = 100
 const CALM_MS = 3_000
 /** Of the quick one: short enough to follow a step within a second, and long enough for more than a few to have come. */
 const QUICK_MS = 300
+/**
+ * How much of what is in use while callers wait counts as load, where uses are too long to have ended: the rest is the queue
+ * that is being worked off, and would have the pool grow for as long as that takes.
+ */
+const NOT_QUEUE = 0.6
 /** What was asked for at one time counts for so long. */
 const PEAK_MS = 10_000
 /** A pool that could be smaller by more than a tenth for so long is made so, a tenth a second. */
@@ -83,6 +88,8 @@ const HARMFUL_MS = 15_000
 const LESS_RATIO = 0.7
 /** and stays so if this part of what was answered before is answered still. */
 const AS_MUCH = 0.9
+/** Time constant with which what is usual is forgotten: a trial may have been misled, and is made again after some 15 s. */
+const USUAL_MS = 60_000
 /** The first judgement after the size has changed is about statements that ran before, too. */
 const CLEAR_JUDGEMENTS = 2
 /** Below this part of the pool in use, its size is not what slows anything. */
@@ -149,9 +156,10 @@ export class AutoSize {
     const came = Math.max(0, uses + callers - this.#callers)
     const atWork = (done.sharedMs - this.#done.sharedMs) / ms
     const isWaiting = this.#waits * 2 >= this.#looks
+    this.#usual *= Math.exp(-ms / USUAL_MS)
     const slower = this.#compare(slowdown)
     this.#estimate(ms, { uses, usedMs: done.usedMs - this.#done.usedMs, came, alone, atWork })
-    const quick = isWaiting ? Math.max(alone, this.#rush * this.#holdMs) : 0
+    const quick = isWaiting ? Math.max(alone * NOT_QUEUE, this.#rush * this.#holdMs) : 0
     const needAlone = staffing(Math.max(this.#load, quick), this.#waitRatio)
     const isFull = atWork > 0 && atWork >= shared * SHARED_FULL
     const needShared = lanesFor(Math.max(this.#sharedLoad, isFull ? atWork : 0))
@@ -224,8 +232,13 @@ export class AutoSize {
     }
     if (inUse < AT_WORK * this.#size) return this.#slowdown > TOLERANCE ? this.#size : Number.POSITIVE_INFINITY
     if (isClear && this.#slowdown > TOLERANCE) {
-      this.#trial = { size: this.#size, slower }
-      return Math.max(1, Math.round(this.#size * LESS_RATIO))
+      const smaller = Math.round(this.#size * LESS_RATIO)
+      // A single connection is in nobody's way.
+      if (smaller === this.#size) this.#takeAsUsual(slower)
+      else {
+        this.#trial = { size: this.#size, slower }
+        return smaller
+      }
     }
     if (this.#slowdown > TOLERANCE) return this.#size
     const next = this.#size + (this.#harmful ? 1 : Math.ceil(Math.sqrt(this.#size)))
@@ -239,9 +252,13 @@ export class AutoSize {
     this.#trial = undefined
     // What is answered is what is in use by what one takes.
     if ((this.#size / size) * (before / slower) >= AS_MUCH) return true
+    this.#takeAsUsual(slower)
+    return false
+  }
+
+  #takeAsUsual(slower: number): void {
     this.#usual *= slower
     this.#slowdown = 1
-    return false
   }
 
   #follow(size: number, isShort: boolean, now: number): number {

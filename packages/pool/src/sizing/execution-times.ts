@@ -5,7 +5,7 @@ interface Shape {
   count: number
   sumMs: number
   sumOfSquares: number
-  /** How much they differ: their variance by the square of their mean, the most of late. */
+  /** How much those before them differed: their variance by the square of their mean. */
   spread: number
   /** That one took no longer than on average, as surely as that can be said. */
   leastMs: number
@@ -15,16 +15,14 @@ interface Shape {
 const MAX_SHAPES = 500
 /**
  * Executions without which nothing is judged, and with which it is in any case. Between them it takes as many as make the
- * mean known to a seventh: of a hundred short ones and a few long ones, thirty may be short by chance.
+ * mean known to a tenth: of a hundred short ones and a few long ones, thirty may be short by chance.
  */
 const EVIDENCE = { least: 30, enough: 1_000 }
-const PRECISION = 0.15
-/** A spread that is not seen again counts for so much less at each judgement. */
-const REMEMBERED = 0.95
+const PRECISION = 0.1
 /** How many standard errors of a mean count as chance. */
 const CHANCE = 2
 /** Below it a time says more about this process than about the server: less counts as so much. */
-const GRAIN_MS = 0.5
+const GRAIN_MS = 1
 /** By how much the least grows at each judgement, so that a table that has grown is not a slow server for ever. */
 const FORGOTTEN = 1.001
 
@@ -88,7 +86,7 @@ function spreadOf({ count, sumMs, sumOfSquares }: Shape): number {
 function judge(shape: Shape): number {
   const mean = shape.sumMs / shape.count
   const error = errorOf(shape) * mean
-  shape.spread = Math.max(spreadOf(shape), shape.spread * REMEMBERED)
+  shape.spread = spreadOf(shape)
   // Both by as much as may be chance, or the luckiest of many means would make all others look slow.
   shape.leastMs = Math.min(shape.leastMs * FORGOTTEN, mean + CHANCE * error)
   shape.count = 0

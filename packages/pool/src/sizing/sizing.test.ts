@@ -10,7 +10,7 @@ import type { PoolEvent } from '../pool-events.js'
 
 const database = useDatabase()
 /** Keeps its backend at work, as far as the pool can see, and costs no more than a wait. */
-const QUICK = 'select pg_sleep(0.001)'
+const QUICK = 'select pg_sleep(0.0004)'
 
 describe('resize', () => {
   it('changes max and min while callers wait', async () => {
