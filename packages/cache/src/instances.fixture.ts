@@ -39,7 +39,7 @@ export function instancesWith<C extends Redis | Cluster>(open: () => C, namespac
     },
     make(options = {}) {
       // Generous, since a test machine may be slow; a test of what is slow sets its own.
-      const cache = new Cache({ redisTimeout: '5s', ...options, redis: connect(), namespace })
+      const cache = new Cache({ redisTimeout: '3s', ...options, redis: connect(), namespace })
       caches.push(cache)
       return cache
     },

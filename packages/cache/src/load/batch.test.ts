@@ -30,7 +30,7 @@ describe('getMany', () => {
     const client = new Redis(testRedis().url)
     const sent: unknown[] = []
     const call = client.call.bind(client) as (...args: unknown[]) => Promise<unknown>
-    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '5s' })
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '3s' })
     await cache.init()
     client.call = ((...args: unknown[]) => {
       // The server is looked at once a second.

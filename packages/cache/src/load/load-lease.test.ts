@@ -166,7 +166,9 @@ describe('instances that share a Redis', () => {
   it('do not give up, nor prolong, a lease that has been lost to another', async () => {
     await using instances = instancesOn(testRedis().url)
     const gates = [new Gate<string>(), new Gate<string>()] as const
-    const [a, b] = gates.map(({ load }) => instances.make().space<string>('s', { ...MINUTE, leaseTime: 150, load }))
+    const [a, b] = gates.map(({ load }, i) =>
+      instances.make().space<string>('s', { ...MINUTE, leaseTime: i === 0 ? 150 : '1m', load }),
+    )
     const options = { ...MINUTE, hardTimeout: '5s', load: async () => 'c' } as const
     const c = instances.make().space<string>('s', options)
     const entered = gates.map(gate => gate.entered())
@@ -359,7 +361,7 @@ describe('an invalidation', () => {
     await writer.getMany(['k', 'l'])
     await eventually(async () => expect(await instances.redis.keys(`${instances.namespace}:*:v:*`)).toHaveLength(2))
     const client = new Redis(testRedis().url)
-    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '10s' })
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '3s' })
     const reader = cache.space<number>('s', { ...MINUTE, load })
     await cache.init()
     const { firstReply, letGo } = holdReplies(client)
