@@ -73,7 +73,7 @@ describe('a fresh value in Redis', () => {
     await using at = await readerAndWriter()
     expect(await at.reading.getMany(['k', 'l', 'm', 'k'])).toEqual([1, 1, 1, 1])
     expect(at.client.notes).toEqual(['mget'])
-    expect(at.reading.stats).toMatchObject({ redisHits: 3, loads: 0 })
+    expect(at.reading.stats).toMatchObject({ redisHits: 4, loads: 0 })
     const { source, age } = await at.reading.getDetailed('k')
     expect(source).toBe('redis')
     expect(age).toBeGreaterThanOrEqual(0)
