@@ -59,6 +59,8 @@ test('Sentinels promote a replica when asked, when the master freezes, and witho
     expect(second.port).not.toBe(first.port)
     expect(await client.get(KEY)).toBe('kept')
 
+    // Until the first one has been told that it is none any more, the client may still write to it.
+    await set.whole()
     await set.cutOff()
     expect(await client.set(KEY, 'lost')).toBe('OK')
     await second.kill()
