@@ -68,6 +68,22 @@ describe('a backend that is killed', () => {
     expect(pool.stats()).toMatchObject({ retried: 3, lost: 1, leased: 0 })
   })
 
+  it('before a connection that is shared for the first time has answered anything, fails nobody', async () => {
+    const { proxy, pool } = await throughProxy({ max: 1 })
+    // The next connection has had no query yet, while the statement is known to be quick.
+    ;(await pool.connect()).release(true)
+    const client = await pool.connect()
+    const { processID } = client as unknown as { processID: number }
+    client.release()
+    const before = await squareOf(997)
+    proxy.setLatency(1_000)
+    const writes = [1, 2, 3].map(() => pool.query(WRITE, [997, before]))
+    expect(pool.stats().lanes).toMatchObject({ open: 1, running: 3 })
+    await database.killBackends([processID])
+    proxy.setLatency(0)
+    expect((await Promise.all(writes)).map(({ rowCount }) => rowCount)).toEqual([1, 1, 1])
+  })
+
   it('costs no caller a read, as far as the budget goes', async () => {
     const pool = await sharing({ clock: nearlyStillClock }, write)
     const held = await lock(pool, 102)

@@ -32,13 +32,13 @@ export function judge(query: LaneQuery, error: Error, names: Names): Verdict {
   noteWhetherRun(error, false)
   lane.isClosing = true
   lane.isBroken = true
-  lane.shutDownAt ??= code === SHUT_DOWN ? query : undefined
+  lane.isShutDown ||= code === SHUT_DOWN
   return request.statement.isRead ? 'again-if-affordable' : 'tell'
 }
 
 /** Tells whether the server can't have run the query of a connection that is lost. */
 export function wasNotRead({ lane, write, next }: LaneQuery, error: Error): boolean {
-  if (lane.shutDownAt !== undefined || write === lane.writes) return true
+  if (lane.isShutDown || write === lane.writes) return true
   // What the system has not taken is the end of what was written.
   return next === undefined && hasNotRun(error)
 }

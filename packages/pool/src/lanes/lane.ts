@@ -84,8 +84,8 @@ export class Lane {
   cancels = 0
   /** The one that is under way. */
   cancelling: CancelRequest | undefined = undefined
-  /** The query whose error was the server's last word. */
-  shutDownAt: LaneQuery | undefined = undefined
+  /** The server's last word has come; what had no answer by then was not read. */
+  isShutDown = false
   /** Mean times of its queries, added up. */
   backlogMs = 0
 
@@ -136,7 +136,7 @@ export class Lane {
       cork(client)
       process.nextTick(this.#uncork)
     }
-    if (this.connection.isDirect === undefined) client.query(new DirectQuery(this.connection) as never)
+    if (this.connection.isDirect === undefined) client.query(new DirectQuery(this) as never)
     client.query(new LaneQuery(request, this, this.#hooks.now(), this.writes) as never)
   }
 

@@ -1,4 +1,4 @@
-/** Which statements a connection has prepared under names that the pool has given them, and whether names work at all. */
+/** Which statements a connection has prepared, what is known of their results, and whether names of the pool's own work at all. */
 
 import type { FieldDef, WireConnection } from '../driver.js'
 
