@@ -1,7 +1,7 @@
 /** What the tests of the drop-in share: a database of the file's own, and pools that are stopped when their test is over. */
 
 import type { Database } from '@breakwater/testkit'
-import { eventually } from '@breakwater/testkit'
+import { eventually, type Server, startPgbouncer } from '@breakwater/testkit'
 import { testPostgres } from '@breakwater/testkit/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
@@ -109,4 +109,28 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<unk
 /** Runs `task` that many times at once, and resolves with what came of each, answer or error. */
 export function times(count: number, task: () => Promise<unknown>): Promise<unknown[]> {
   return Promise.all(Array.from({ length: count }, () => task().catch(error => error)))
+}
+
+/** A PgBouncer before the tests' Postgres, in transaction mode, or the reason why there is none. */
+export function usePgbouncer(): { url(original: string): string | undefined; readonly why: string } {
+  let bouncer: Server | undefined
+  let why = ''
+  beforeAll(async () => {
+    bouncer = await startPgbouncer(testPostgres()).catch(error => {
+      why = `no PgBouncer: ${String(error).split('\n')[0]}`
+      return undefined
+    })
+  })
+  afterAll(() => bouncer?.[Symbol.asyncDispose]())
+  return {
+    get why() {
+      return why
+    },
+    url(original) {
+      if (!bouncer) return undefined
+      const url = new URL(original)
+      url.host = `${bouncer.host}:${bouncer.port}`
+      return url.href
+    },
+  }
 }

@@ -92,7 +92,7 @@ export class Clients {
       {
         connections: this.connections,
         lanes: () => this.#lanes?.stats(),
-        quickMs: text => this.#quickMs(text),
+        quickMs: text => this.#lanes?.statements.quickMs(text),
         discard: connection => this.#discard(connection),
         emit: event => this.events.emit(event),
       },
@@ -100,13 +100,6 @@ export class Clients {
     this.queries.timed = this.capacity.timed
     const isOn = options.pipeline && options.onQueryError === 'keep' && canPipeline(pool.Client)
     this.#lanes = isOn ? new Lanes(this.#ground()) : undefined
-  }
-
-  /** Ms that the server is at work on a statement which shares connections; undefined for one that has its own. */
-  #quickMs(text: string): number | undefined {
-    // As it is sent where it shares.
-    const statement = this.#lanes?.read({ text, queryMode: 'extended' }, undefined)
-    return statement && this.#lanes?.statements.isQuick(statement) ? statement.shape.ms : undefined
   }
 
   #ground(): Ground {

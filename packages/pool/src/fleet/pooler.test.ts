@@ -1,28 +1,16 @@
 /** Behind a pooler that hands each transaction to another session, session locks mean nothing: that is noticed, and left. */
 
-import { type Server, startPgbouncer } from '@breakwater/testkit'
-import { testPostgres } from '@breakwater/testkit/vitest'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { times, useDatabase, usePool } from '../../test/pool-kit.js'
+import { expect, it } from 'vitest'
+import { times, useDatabase, usePgbouncer, usePool } from '../../test/pool-kit.js'
 
 const database = useDatabase()
-let bouncer: Server | undefined
-let why = ''
-
-beforeAll(async () => {
-  bouncer = await startPgbouncer(testPostgres()).catch(error => {
-    why = String(error).split('\n')[0] ?? ''
-    return undefined
-  })
-})
-afterAll(() => bouncer?.[Symbol.asyncDispose]())
+const bouncer = usePgbouncer()
 
 it('takes a part that is fixed, and leaves no lock in the server', async context => {
-  if (!bouncer) return context.skip(`no PgBouncer: ${why}`)
-  const url = new URL(database.url)
-  url.host = `${bouncer.host}:${bouncer.port}`
-  const pool = usePool({ connectionString: url.href, fleet: { instances: 40 }, max: 10 })
+  const connectionString = bouncer.url(database.url)
+  if (!connectionString) return context.skip(bouncer.why)
+  const pool = usePool({ connectionString, fleet: { instances: 40 }, max: 10 })
   const told: unknown[] = []
   pool.observe(event => event.type === 'fleet-fixed' && told.push(event.share))
   const answers = await times(20, () => pool.query('select 1 as one').then(({ rows }) => rows[0]))

@@ -1,11 +1,9 @@
 /** The columns of a result, which the server describes once for each statement that a connection has prepared. */
 
-import { type Server, startPgbouncer } from '@breakwater/testkit'
-import { testPostgres } from '@breakwater/testkit/vitest'
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { leisurelyClock } from '../../test/leisurely-clock.js'
-import { usePool } from '../../test/pool-kit.js'
+import { usePgbouncer, usePool } from '../../test/pool-kit.js'
 import { learn, ROW, useSquares } from '../../test/sharing-kit.js'
 import type { Pool } from '../pool.js'
 import type { PoolConfig } from '../pool-options.js'
@@ -141,21 +139,12 @@ it('what returns no rows is not asked about either', async () => {
 })
 
 describe('behind PgBouncer', () => {
-  let bouncer: Server | undefined
-  let why = ''
-  beforeAll(async () => {
-    bouncer = await startPgbouncer(testPostgres()).catch(error => {
-      why = String(error).split('\n')[0] ?? ''
-      return undefined
-    })
-  })
-  afterAll(() => bouncer?.[Symbol.asyncDispose]())
+  const bouncer = usePgbouncer()
 
   it('every result is described', async context => {
-    if (!bouncer) return context.skip(`no PgBouncer: ${why}`)
-    const url = new URL(database.url)
-    url.host = `${bouncer.host}:${bouncer.port}`
-    const { pool, times } = counted(usePool({ connectionString: url.href, max: 1, clock: leisurelyClock }))
+    const connectionString = bouncer.url(database.url)
+    if (!connectionString) return context.skip(bouncer.why)
+    const { pool, times } = counted(usePool({ connectionString, max: 1, clock: leisurelyClock }))
     await learn(pool, { text: ROW, values: [1] })
     const before = times()
     const results = await Promise.all([1, 2, 3].map(n => pool.query(ROW, [n])))

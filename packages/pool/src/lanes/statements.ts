@@ -87,6 +87,13 @@ export class Statements {
     return shape.ms !== undefined && shape.ms <= Math.max(QUICK_MS, this.roundTripMs * QUICK_SHARE)
   }
 
+  /** Ms that the server is at work on a statement which shares connections; undefined for one that has its own. */
+  quickMs(text: string): number | undefined {
+    // As it is sent where it shares.
+    const statement = this.read({ text, queryMode: 'extended' }, undefined)
+    return statement && this.isQuick(statement) ? statement.shape.ms : undefined
+  }
+
   /** A statement has run on a connection alone. */
   ranAlone({ shape }: Statement, sentAt: number, result: QueryResult): void {
     // Several statements in one text: it can't be sent by the extended protocol.
