@@ -2,14 +2,17 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { eventually, startRedis } from '@breakwater/testkit'
+import { buildProgram, eventually, startRedis } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+
+const main = await buildProgram(new URL('main.ts', import.meta.url))
 
 /** Ms for a test in which servers and instances are started: half a minute, or several where the machine is busy with others. */
 const SLOW = { timeout: 240_000 }
@@ -20,10 +23,9 @@ class Run {
   stderr = ''
   readonly #exited: Promise<unknown[]>
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    const main = join(import.meta.dirname, 'main.ts')
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, program: readonly string[] = main.args) {
     const { DATABASE_URL: _, REDIS_URL: __, ...inherited } = process.env
-    this.child = spawn(process.execPath, ['--conditions=@breakwater/source', '--import', 'tsx', main, ...args], {
+    this.child = spawn(process.execPath, [...program, ...args], {
       cwd: ROOT,
       env: { ...inherited, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -64,6 +66,15 @@ class Run {
   }
 }
 
+it("runs as it lies there, by the README's own command", SLOW, async () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { bench: string } }
+  const [node, ...program] = scripts.bench.split(' ')
+  expect(node).toBe('node')
+  const { code, stdout } = await new Run(['--help'], {}, program).exit()
+  expect(stdout).toMatch(/^Usage: bench/)
+  expect(code).toBe(0)
+})
+
 describe('bad input gets one clear line and a non-zero exit code', SLOW, () => {
   it.each([
     ['an unknown scenario', ['storm'], /'storm' is invalid.*steady, penetration, breakdown/],
@@ -95,7 +106,7 @@ describe('bad input gets one clear line and a non-zero exit code', SLOW, () => {
 
 describe('an interrupt', SLOW, () => {
   it('ends every process that was started, and says so by exit code 130', async () => {
-    const run = new Run(['steady'])
+    const run = new Run(['breakdown'])
     await run.seen('warming up')
     const processes = run.processes()
     const started = [...processes.values()]
@@ -113,7 +124,7 @@ describe('an interrupt', SLOW, () => {
 
   it('ends a comparison of pools, which needs no Redis', async () => {
     const run = new Run(['pool'], { DATABASE_URL: testPostgres().url, PATH: '' })
-    await run.seen('connect and release, round 1')
+    await run.seen('connect and release, warming up')
     const processes = run.processes()
     expect([...processes.values()].filter(args => args.includes('pool/instance'))).toHaveLength(4)
     expect(await databasesOf(run)).toHaveLength(1)
@@ -126,9 +137,9 @@ describe('an interrupt', SLOW, () => {
 
   it("leaves no database and no key on somebody else's servers", async () => {
     await using redis = await startRedis({ own: true })
-    const run = new Run(['penetration'], { DATABASE_URL: testPostgres().url, REDIS_URL: redis.url })
+    const run = new Run(['breakdown'], { DATABASE_URL: testPostgres().url, REDIS_URL: redis.url })
     await run.seen('warming up')
-    expect(await databasesOf(run)).toHaveLength(3)
+    expect(await databasesOf(run)).toHaveLength(2)
     await eventually(async () => expect(await keysOn(redis.url)).not.toEqual([]))
 
     run.child.kill('SIGTERM')

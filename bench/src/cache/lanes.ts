@@ -1,11 +1,12 @@
 /** The contenders of one part, each in processes of its own, with Redis's keys all to itself. */
 
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { publishedProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import type { RedisAddress, Tiers } from './contenders/contender.js'
 import type { CacheContenderName } from './contenders/index.js'
 import type { CacheCalls, Source } from './protocol.js'
 
-const PROGRAM: Program = { file: new URL('./instance/instance-process.ts', import.meta.url), packages: 'built' }
+const PROGRAM = publishedProgram(new URL('./instance/instance-process.ts', import.meta.url))
 
 export interface CacheLane {
   readonly contender: CacheContenderName

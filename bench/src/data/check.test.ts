@@ -5,7 +5,7 @@ import { createCheck } from './check.js'
 import { entities } from './entities.js'
 import { loadWorld } from './world.js'
 
-const world = loadWorld()
+const world = await loadWorld()
 const known = world.cities[100]
 
 describe('the check of a reply', () => {

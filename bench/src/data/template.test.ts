@@ -7,7 +7,7 @@ import { entities } from './entities.js'
 import { ensureTemplate, fillCities, TEMPLATE } from './template.js'
 import { type City, loadWorld } from './world.js'
 
-const world = loadWorld()
+const world = await loadWorld()
 
 it('gives the database exactly the rows that replies are compared with', async () => {
   await using database = await testPostgres().createDatabase()

@@ -29,7 +29,8 @@ export async function ensureTemplate(url: string): Promise<void> {
     const unfinished = `${TEMPLATE}_${process.pid}`
     await admin.query(`drop database if exists ${unfinished}`)
     await admin.query(`create database ${unfinished}`)
-    await withDatabase(url, unfinished, fillCities)
+    const world = await loadWorld()
+    await withDatabase(url, unfinished, client => fillCities(client, world))
     try {
       await admin.query(`alter database ${unfinished} rename to ${TEMPLATE}`)
     } catch (error) {
@@ -43,7 +44,7 @@ export async function ensureTemplate(url: string): Promise<void> {
 }
 
 /** Creates and fills `cities` in the database of `client`. */
-export async function fillCities(client: pg.Client, world: World = loadWorld()): Promise<void> {
+export async function fillCities(client: pg.Client, world: World): Promise<void> {
   await client.query(`
     create table cities (
       id int primary key, name text not null, country text not null, admin_code text not null,

@@ -2,14 +2,15 @@
 
 import { Latencies } from '../load/latency.js'
 import type { Outcome } from '../load/open-loop.js'
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { sourceProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import type { Scenario } from '../scenarios/scenario.js'
 import type { Assignment, InstanceCalls, LoadOrder } from './protocol.js'
 
 /** Who plays, and with which servers. */
 export type Place = Pick<Assignment, 'contender' | 'postgresUrl' | 'redisUrl' | 'namespace'>
 
-const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
+const PROGRAM = new URL('./instance-process.ts', import.meta.url)
 
 export class Fleet implements AsyncDisposable {
   readonly #instances: readonly RemoteProcess<InstanceCalls>[]
@@ -23,7 +24,8 @@ export class Fleet implements AsyncDisposable {
     const { name, instances } = scenario
     const { contender, postgresUrl, redisUrl, namespace } = place
     const label = (place: number): string => `${contender}, instance ${place + 1}`
-    const start = (place: number) => new RemoteProcess<InstanceCalls>(PROGRAM, label(place), signal)
+    const program = await sourceProgram(PROGRAM)
+    const start = (place: number) => new RemoteProcess<InstanceCalls>(program, label(place), signal)
     const fleet = new Fleet(Array.from({ length: instances }, (_, i) => start(i)))
     try {
       await Promise.all(

@@ -54,7 +54,7 @@ describe('an instance of the baseline under penetration', () => {
       )
       expect(outcome).toMatchObject({ errors: 0, wrong: 0, errorMessages: {} })
 
-      const world = loadWorld()
+      const world = await loadWorld()
       const random = (what: string) => createRandom(order.seed, order.purpose, 0, what)
       const nextId = penetration.traffic(world, random('ids'))
       const { ids } = createSchedule(order.rate, order.durationMs, random('arrivals'), nextId)

@@ -49,7 +49,7 @@ export class Instance {
   static async open(assignment: Assignment): Promise<Instance> {
     const scenario = findScenario(assignment.scenario)
     if (scenario === undefined) throw new Error(`no scenario "${assignment.scenario}"`)
-    const world = loadWorld()
+    const world = await loadWorld()
     const contender = await importContender(assignment.contender)
     const { postgresUrl, redisUrl, namespace } = assignment
     const { ttlMs } = scenario

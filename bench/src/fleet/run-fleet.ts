@@ -4,13 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startPostgres } from '@breakwater/testkit'
 import pg from 'pg'
 import type { PoolRun } from '../pool/pool-run.js'
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { sourceProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import { describeError } from '../report/describe-error.js'
 import type { FleetCalls, InstanceCounts } from './protocol.js'
 import type { FleetContenderName, FleetResults, FleetRound } from './results.js'
 import { fleetTargets } from './targets.js'
 
-const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
+const PROGRAM = new URL('./instance-process.ts', import.meta.url)
 const CONTENDERS: readonly FleetContenderName[] = ['pg-pool', 'breakwater']
 const MAX_CONNECTIONS = 20
 /** For the role of the fleet: less three for superusers, and the one that looks on. */
@@ -158,7 +159,11 @@ class RealFleet implements AsyncDisposable {
   }
 
   async add(): Promise<Instance> {
-    const instance: Instance = new RemoteProcess<FleetCalls>(PROGRAM, `instance of ${this.#contender}`, this.#signal)
+    const instance: Instance = new RemoteProcess<FleetCalls>(
+      await sourceProgram(PROGRAM),
+      `instance of ${this.#contender}`,
+      this.#signal,
+    )
     this.all.push(instance)
     this.#pids.set(instance, await instance.call('open', { contender: this.#contender, postgresUrl: this.#url }))
     return instance

@@ -2,10 +2,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Latencies, type Percentiles } from '../load/latency.js'
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { sourceProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import type { SoakAssignment, SoakCalls, SoakCounts, SoakState } from './protocol.js'
 
-const PROGRAM: Program = { file: new URL('./instance-process.ts', import.meta.url), packages: 'source' }
+const PROGRAM = new URL('./instance-process.ts', import.meta.url)
 const RECOVERS_WITHIN_MS = 60_000
 const POLL_MS = 100
 /** Until then every guard has looked at Redis. */
@@ -113,7 +114,7 @@ export class SoakFleet implements AsyncDisposable {
 
   async #start(place: number): Promise<void> {
     const number = this.#count++
-    const process = new RemoteProcess<SoakCalls>(PROGRAM, `instance ${number}`, this.#abort)
+    const process = new RemoteProcess<SoakCalls>(await sourceProgram(PROGRAM), `instance ${number}`, this.#abort)
     this.#places[place] = { process, number }
     await process.call('open', this.#assign(number, place))
     await process.call('begin')

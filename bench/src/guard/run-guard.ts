@@ -2,14 +2,15 @@
 
 import type { PostgresServer } from '@breakwater/testkit'
 import { startRedis } from '@breakwater/testkit'
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { sourceProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import { describeError } from '../report/describe-error.js'
 import { spread } from '../report/spread.js'
 import { atLeast, atMost, type Target } from '../report/target.js'
 import { type AttackOutcome, type FillOutcome, type GuardCalls, STEP } from './protocol.js'
 import type { GuardResults, GuardRound } from './results.js'
 
-const PROGRAM: Program = { file: new URL('./guard-process.ts', import.meta.url), packages: 'source' }
+const PROGRAM = new URL('./guard-process.ts', import.meta.url)
 const ROWS = 1_000_000
 const ROUNDS = { quick: 3, full: 5 }
 const TARGET_RATE = 0.01
@@ -44,7 +45,7 @@ export async function runGuard(run: GuardRun, postgres: PostgresServer): Promise
 
 async function measureRates({ full, signal, onStep }: GuardRun, rounds: GuardRound[]): Promise<void> {
   const count = ROUNDS[full ? 'full' : 'quick']
-  const measuring = new RemoteProcess<GuardCalls>(PROGRAM, 'guard, rates', signal)
+  const measuring = new RemoteProcess<GuardCalls>(await sourceProgram(PROGRAM), 'guard, rates', signal)
   try {
     onStep('guard: checks, warming up')
     await measuring.call('rates')
@@ -74,7 +75,7 @@ async function measureFills(
   try {
     for (const what of ['building', 'fetching']) {
       onStep(`guard: ${what} a filter of a million keys`)
-      const filling = new RemoteProcess<GuardCalls>(PROGRAM, `guard, ${what}`, signal)
+      const filling = new RemoteProcess<GuardCalls>(await sourceProgram(PROGRAM), `guard, ${what}`, signal)
       processes.push(filling)
       await filling.call('open', { postgresUrl: database.url, redisUrl: redis.url, namespace: 'bench' })
       fills.push(await filling.call('fill'))

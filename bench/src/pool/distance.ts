@@ -1,9 +1,10 @@
 /** A way to the server that takes longer, by a proxy in a process of its own, whose work is nobody's. */
 
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { sourceProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import type { DistanceCalls } from './distance-process.js'
 
-const PROGRAM: Program = { file: new URL('./distance-process.ts', import.meta.url), packages: 'source' }
+const PROGRAM = new URL('./distance-process.ts', import.meta.url)
 
 export class Distance implements AsyncDisposable {
   /** Of the same database, so much further away. */
@@ -18,7 +19,7 @@ export class Distance implements AsyncDisposable {
   /** @param addedMs to each round trip; undefined for the way that there is. */
   static async open(postgresUrl: string, addedMs: number | undefined, signal: AbortSignal): Promise<Distance> {
     if (addedMs === undefined) return new Distance(postgresUrl, undefined)
-    const proxy = new RemoteProcess<DistanceCalls>(PROGRAM, 'proxy', signal)
+    const proxy = new RemoteProcess<DistanceCalls>(await sourceProgram(PROGRAM), 'proxy', signal)
     try {
       return new Distance(await proxy.call('open', { postgresUrl, addedMs }), proxy)
     } catch (error) {

@@ -1,11 +1,12 @@
 /** The contenders that are measured against each other, each in a process of its own. */
 
 import { CONNECTIONS } from '../contenders/contender.js'
-import { type Program, RemoteProcess } from '../process/remote-process.js'
+import { publishedProgram } from '../process/program.js'
+import { RemoteProcess } from '../process/remote-process.js'
 import type { PoolContenderName } from './contenders/index.js'
 import type { PoolCalls } from './protocol.js'
 
-const PROGRAM: Program = { file: new URL('./instance/instance-process.ts', import.meta.url), packages: 'built' }
+const PROGRAM = publishedProgram(new URL('./instance/instance-process.ts', import.meta.url))
 
 export interface Lane {
   readonly contender: PoolContenderName

@@ -5,22 +5,11 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { BreakwaterError } from '@breakwater/kernel'
+import type { Program } from '@breakwater/testkit'
 import type { Calls, Closable, Reply } from './calls.js'
 
 /** Ms that a process may take to close in order before it is killed. */
 const CLOSE_MS = 5_000
-
-/** From which files a process takes the packages: as they are in `src`, or as they were built for publishing. */
-const EXEC_ARGV = {
-  source: ['--conditions=@breakwater/source', '--import', 'tsx'],
-  built: ['--import', 'tsx'],
-} as const
-
-export interface Program {
-  /** A TypeScript file that calls `answerCalls`. */
-  readonly file: URL
-  readonly packages: keyof typeof EXEC_ARGV
-}
 
 interface Pending {
   resolve(result: unknown): void
@@ -36,13 +25,14 @@ export class RemoteProcess<C extends Calls<C> & Closable> {
 
   /**
    * Starts the process; it is killed when `signal` is aborted.
+   * @param program must call `answerCalls`.
    * @param label Names the process in errors.
    */
-  constructor({ file, packages }: Program, label: string, signal: AbortSignal) {
-    this.#child = fork(file, {
+  constructor({ path, execArgv }: Pick<Program, 'path' | 'execArgv'>, label: string, signal: AbortSignal) {
+    this.#child = fork(path, {
       signal,
       killSignal: 'SIGKILL',
-      execArgv: [...EXEC_ARGV[packages]],
+      execArgv,
       // stdout belongs to the table.
       stdio: ['ignore', process.stderr.fd, process.stderr.fd, 'ipc'],
     })

@@ -9,7 +9,7 @@ import { loadWorld } from '../../data/world.js'
 import type { Lender, OpenPool } from './contender.js'
 import { allContenders, importContender, limits, type PoolContenderName } from './index.js'
 
-const world = loadWorld()
+const world = await loadWorld()
 const cities = world.cities.slice(0, 500)
 const lenders = allContenders.filter(name => name !== 'postgres.js')
 let database: Database

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { Id } from '../../data/entity.js'
-import { loadWorld } from '../../data/world.js'
+import type { World } from '../../data/world.js'
 import { type ClosedOutcome, runClosedLoop } from '../../load/closed-loop.js'
 import { runOpenLoop } from '../../load/open-loop.js'
 import { createRandom } from '../../load/random.js'
@@ -21,10 +21,11 @@ const PATIENCE_MS = 10_000
 
 export class CityLoad {
   readonly #pool: OpenPool
-  readonly #world = loadWorld()
+  readonly #world: World
 
-  constructor(pool: OpenPool) {
+  constructor(pool: OpenPool, world: World) {
     this.#pool = pool
+    this.#world = world
   }
 
   /**

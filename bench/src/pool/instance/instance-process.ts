@@ -1,5 +1,6 @@
 /** The program that the bench forks for each contender: one pool, and the load on it in the same event loop. */
 
+import { loadWorld } from '../../data/world.js'
 import { answerCalls } from '../../process/answer-calls.js'
 import type { Lender, OpenPool } from '../contenders/contender.js'
 import { importContender } from '../contenders/index.js'
@@ -13,7 +14,7 @@ const HOLD = 'select pg_sleep(0.1)'
 
 let pool: OpenPool | undefined
 let lender: Lender | undefined
-let load: CityLoad | undefined
+let load: Promise<CityLoad> | undefined
 let slow: SlowQueries | undefined
 
 answerCalls<PoolCalls>({
@@ -29,9 +30,9 @@ answerCalls<PoolCalls>({
     await Promise.all(Array.from({ length: connections }, () => opened.query(HOLD)))
   },
   leases: order => measureLeases(given(lender), order),
-  warmUp: order => cityLoad().warmUp(order),
-  queries: order => cityLoad().queries(order),
-  stream: order => cityLoad().stream(order),
+  warmUp: async order => (await cityLoad()).warmUp(order),
+  queries: async order => (await cityLoad()).queries(order),
+  stream: async order => (await cityLoad()).stream(order),
   fail: order => failQueries(given(pool), order),
   async beginSlow(order) {
     slow = new SlowQueries(given(pool), order)
@@ -42,8 +43,8 @@ answerCalls<PoolCalls>({
   },
 })
 
-function cityLoad(): CityLoad {
-  load ??= new CityLoad(given(pool))
+function cityLoad(): Promise<CityLoad> {
+  load ??= loadWorld().then(world => new CityLoad(given(pool), world))
   return load
 }
 
