@@ -18,7 +18,7 @@ export interface Instances<C extends Redis | Cluster = Redis> extends AsyncDispo
 
 /** @param namespace another's, to be instances of the same fleet. */
 export function instancesOn(url: string, namespace?: string): Instances {
-  return instancesWith(() => new Redis(url, { maxRetriesPerRequest: null }), namespace)
+  return instancesWith(() => new Redis(url, { maxRetriesPerRequest: null, disconnectTimeout: 50 }), namespace)
 }
 
 /** @param open makes a client. */

@@ -3,6 +3,7 @@ import { eventually } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
 import { instancesOn } from '../instances.fixture.js'
+import { AT } from '../redis/lua.js'
 import type { StandardSchema } from './schema.js'
 import type { Serializer } from './serializer.js'
 
@@ -69,6 +70,42 @@ describe('values in Redis', () => {
     expect(space.stats).toMatchObject({ poisoned: 1, loads: 1 })
   })
 
+  it('that are poisoned are misses, counted and removed', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const writer = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
+    await writer.get('k')
+    let valueKey = ''
+    await eventually(async () => {
+      ;[valueKey = ''] = await instances.redis.keys(`${instances.namespace}:*:v:s:k`)
+      expect(valueKey).not.toBe('')
+    })
+    const good = (await instances.redis.get(valueKey)) ?? ''
+    const [header, body] = [good.slice(0, AT.meta), good.slice(AT.meta)]
+    const replaced = (at: number, by: string): string => header.slice(0, at) + by + header.slice(at + by.length) + body
+    const elsewhere = replaced(AT.stamp, 'elsewhere.')
+    for (const poison of [
+      '',
+      'x',
+      replaced(0, '1'),
+      `1${elsewhere.slice(1)}`,
+      `${header}{"broken`,
+      elsewhere,
+      replaced(AT.kind, 'X'),
+      replaced(AT.kind, 'C'),
+      replaced(AT.metaLength, '9999'),
+      replaced(AT.metaLength, '0004'),
+      replaced(AT.metaLength, 'four'),
+      Buffer.from([...Buffer.from(header), 0xff, 0xfe]),
+    ]) {
+      await instances.redis.set(valueKey, poison)
+      const reader = instances.make().space<string>('s', { ...MINUTE, load: async () => 'good' })
+      expect(await reader.get('k')).toBe('good')
+      // Of an epoch that is over is no fault.
+      expect(reader.stats.poisoned, String(poison)).toBe(poison === elsewhere ? 0 : 1)
+      await eventually(async () => expect(await instances.redis.get(valueKey)).toMatch(/^2V[\da-f]+"good"$/))
+    }
+  })
+
   it('that cannot be serialized reject, and nothing is stored', async () => {
     await using instances = instancesOn(testRedis().url)
     const circular: { self?: unknown } = {}
@@ -90,5 +127,13 @@ describe('values in Redis', () => {
     // Larger than the whole first tier: kept in Redis alone.
     expect(space.peek('k')).toBeUndefined()
     expect((await space.get('k'))?.length).toBe(huge.length)
+  })
+
+  it('are never undefined, though the space’s serializer could say that', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const space = instances.make().space<string>('s', { ...MINUTE, serializer: v8, load: (async () => {}) as never })
+    const mistake = { kind: 'usage', code: 'CACHE_VALUE_INVALID' }
+    await expect(space.get('k')).rejects.toMatchObject(mistake)
+    await expect(space.set('k', undefined as never)).rejects.toMatchObject(mistake)
   })
 })

@@ -1,9 +1,10 @@
-import { FakeClock } from '@breakwater/testkit'
+import { eventually, FakeClock } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
-import { instancesOn } from '../instances.fixture.js'
+import { HoldingRedis } from '../holding-redis.fixture.js'
+import { instancesOn, instancesWith } from '../instances.fixture.js'
 import { adopt } from '../redis/scripts.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
@@ -41,8 +42,27 @@ describe('getMany', () => {
     expect(await second.getMany([1, 2, 4])).toEqual([null, 'v2', 'v4'])
     expect(sent).toEqual(['mget'])
     expect(evens.asked).toHaveLength(1)
+    // What is nowhere is looked for once, and then asked for with its lease.
+    expect(await second.getMany([6, 8])).toEqual(['v6', 'v8'])
+    expect(sent.slice(0, 3)).toEqual(['mget', 'mget', 'evalsha'])
     await cache.dispose()
     client.disconnect()
+  })
+
+  it('answers with what is stale in memory at once, while Redis has not answered', async () => {
+    await using instances = instancesWith(() => new HoldingRedis(testRedis().url))
+    const cache = instances.make()
+    const evens = new Evens()
+    const options = { ...MINUTE, ttl: 20, grace: '1m', loadMany: evens.loadMany } as const
+    const space = cache.space<string, number>('s', options)
+    await cache.init()
+    expect(await space.getMany([2])).toEqual(['v2'])
+    await eventually(() => expect([cache.stats().memory.entries, space.peek(2)]).toEqual([1, undefined]))
+    const letGo = instances.made[0]?.hold()
+    const many = space.getMany([2, 4])
+    await eventually(() => expect(space.stats.staleHits).toBe(1))
+    letGo?.()
+    expect(await many).toEqual(['v2', 'v4'])
   })
 
   it('joins loads of the same keys that are under way, and loads only the others', async () => {

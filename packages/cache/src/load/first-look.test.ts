@@ -28,7 +28,7 @@ class NotingRedis extends Redis {
 async function readerAndWriter(url = testRedis().url, grace = 0) {
   const instances = instancesOn(testRedis().url)
   const readers: Instances<NotingRedis> = instancesWith(
-    () => new NotingRedis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 }),
+    () => new NotingRedis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20, disconnectTimeout: 50 }),
     instances.namespace,
   )
   let version = 1

@@ -4,6 +4,7 @@ import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
+import { HoldingRedis } from '../holding-redis.fixture.js'
 import { instancesOn } from '../instances.fixture.js'
 import type { Space } from '../space.js'
 import { InvalidationLog } from './invalidation-log.js'
@@ -19,6 +20,7 @@ async function cutOff(options: { grace?: number } = {}) {
   const client = new HoldingRedis(proxy.url(testRedis().url), {
     maxRetriesPerRequest: null,
     retryStrategy: () => 20,
+    disconnectTimeout: 50,
     connectionName: instances.namespace,
   })
   client.on('error', () => {})
@@ -64,31 +66,6 @@ async function cutOff(options: { grace?: number } = {}) {
       await proxy[Symbol.asyncDispose]()
       await instances[Symbol.asyncDispose]()
     },
-  }
-}
-
-/** Keeps the replies of its reads back while it is told to. */
-class HoldingRedis extends Redis {
-  #held: Promise<void> | undefined
-  reads = 0
-
-  /** Returns what lets them go. */
-  hold(): () => void {
-    let letGo = (): void => {}
-    this.#held = new Promise(resolve => {
-      letGo = resolve
-    })
-    return letGo
-  }
-
-  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
-    const reply = super.sendCommand(...args) as Promise<unknown>
-    if ((args[0] as { name: string }).name !== 'mget') return reply
-    return reply.then(async values => {
-      this.reads++
-      await this.#held
-      return values
-    })
   }
 }
 

@@ -30,7 +30,11 @@ async function succeeded(options: { memory?: false } = {}) {
   const [old, successor] = await Promise.all([startRedis(own), startRedis(own)])
   const [oldAdmin, newAdmin] = [new Redis(old.url), new Redis(successor.url)] as const
   const proxy = await startProxy(old)
-  const client = new Redis(proxy.url(old.url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+  const client = new Redis(proxy.url(old.url), {
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 20,
+    disconnectTimeout: 50,
+  })
   client.on('error', () => {})
   let version = 1
   const load = async (): Promise<number> => version
@@ -117,12 +121,31 @@ describe('a master that has a successor and does not know it', () => {
 })
 
 describe('a server that nobody has looked at', () => {
-  it('is not believed what a script answers that was asked by the connection before', async () => {
+  const askings: readonly (readonly [when: string, ask: (client: CountingRedis, read: () => void) => Promise<void>])[] =
+    [
+      [
+        'was asked by the connection before',
+        async (client, read) => {
+          const { asked } = client
+          read()
+          await eventually(() => expect(client.asked).toBeGreaterThan(asked))
+        },
+      ],
+      [
+        'was asked as soon as there is a connection',
+        async (client, read) => {
+          // What is sent before the client is ready goes in the order in which it was asked for.
+          client.once('connect', read)
+        },
+      ],
+    ]
+  it.each(askings)('is not believed what a script answers that %s', async (_, ask) => {
     await using proxy = await startProxy(testRedis())
     await using others = instancesOn(testRedis().url)
     const client = new CountingRedis(proxy.url(testRedis().url), {
       maxRetriesPerRequest: null,
       retryStrategy: () => 20,
+      disconnectTimeout: 50,
     })
     client.on('error', () => {})
     let version = 1
@@ -136,14 +159,15 @@ describe('a server that nobody has looked at', () => {
     // Refreshed in Redis, and old here.
     await eventually(async () => expect((await there.getDetailed('k')).source).toBe('memory'))
     proxy.halfOpen()
-    const { asked } = client
-    const read = here.get('k')
-    await eventually(() => expect(client.asked).toBeGreaterThan(asked))
-    version = 2
-    const [state = ''] = await others.redis.keys(`${others.namespace}:*:state`)
-    await others.redis.hset(state, 'r', 'the server before')
-    await proxy.heal()
-    proxy.cut()
+    const read = new Promise<number | null>(resolve => {
+      void ask(client, () => resolve(here.get('k'))).then(async () => {
+        version = 2
+        const [state = ''] = await others.redis.keys(`${others.namespace}:*:state`)
+        await others.redis.hset(state, 'r', 'the server before')
+        await proxy.heal()
+        proxy.cut()
+      })
+    })
     expect(await read).toBe(2)
     await cache.dispose()
     client.disconnect()

@@ -1,5 +1,6 @@
 /** What is promised of writes and reads while Redis is hung, down or cut off, and when it is back. */
 
+import { type Clock, systemClock, type Timer } from '@breakwater/kernel'
 import { eventually, startProxy, startRedis } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
@@ -8,6 +9,95 @@ import { Cache } from '../cache.js'
 import { instancesOn } from '../instances.fixture.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
+
+class StallingClock implements Clock {
+  stalledMs = 0
+
+  now(): number {
+    return systemClock.now() + this.stalledMs
+  }
+
+  coarse(): number {
+    return this.now()
+  }
+
+  schedule(...args: Parameters<Clock['schedule']>): Timer {
+    return systemClock.schedule(...args)
+  }
+}
+
+describe('a reader whose Redis fails', () => {
+  it('answers from the loader while the server hangs, each caller within the bound', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ redisTimeout: 100 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async id => `v${String(id)}` })
+    await cache.init()
+    await space.get('warm')
+    server.hang()
+    const startedAt = performance.now()
+    expect(await Promise.all([space.get('a'), space.get('a'), space.get('b')])).toEqual(['va', 'va', 'vb'])
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(space.stats).toMatchObject({ redisBypassed: 2, loads: 3 })
+    server.resume()
+    await cache.init()
+    expect(await space.get('c')).toBe('vc')
+  })
+
+  it('makes one read wait for a server that hangs, none after it, and asks the server again when it is back', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ redisTimeout: 300 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async id => `v${String(id)}` })
+    await cache.init()
+    server.hang()
+    expect(await space.get('first')).toBe('vfirst')
+    expect(cache.stats().redis?.breaker).toBe('open')
+    const startedAt = performance.now()
+    for (let i = 0; i < 20; i++) await space.get(`next${i}`)
+    // One that had waited would have taken 300 ms by itself.
+    expect(performance.now() - startedAt).toBeLessThan(250)
+    server.resume()
+    await eventually(async () => {
+      await space.get('back')
+      expect(cache.stats().redis).toMatchObject({ breaker: 'closed', following: true })
+    })
+    await eventually(async () => expect((await space.getDetailed('back')).source).toBe('memory'))
+    expect(
+      await instances
+        .make()
+        .space<string>('s', { ...MINUTE, load: async () => 'loaded again' })
+        .get('back'),
+    ).toBe('vback')
+  })
+
+  it('stops believing its memory when the log has been silent for longer than maxLag', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make({ maxLag: 150, redisTimeout: 50 })
+    let loads = 0
+    const space = cache.space<number>('s', { ...MINUTE, load: async () => ++loads })
+    await cache.init()
+    await space.get('k')
+    await eventually(() => expect(space.peek('k')).toBe(1))
+    server.hang()
+    await eventually(() => expect(space.peek('k')).toBeUndefined())
+    expect(await space.get('k')).toBe(2)
+    server.resume()
+  })
+
+  it('does not believe its memory after the process stood still, before a timer could have told it', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const clock = new StallingClock()
+    const cache = instances.make({ clock, maxLag: 1_000 })
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await cache.init()
+    await space.get('k')
+    await eventually(() => expect(space.peek('k')).toBe('v'))
+    clock.stalledMs = 1_000
+    expect(space.peek('k')).toBeUndefined()
+  })
+})
 
 describe('an invalidation that Redis cannot be told', () => {
   it('is queued, and told before this instance reads from Redis again', async () => {
@@ -46,7 +136,11 @@ describe('an invalidation that Redis cannot be told', () => {
     await using instances = instancesOn(server.url)
     let version = 1
     const load = async (): Promise<number> => version
-    const client = new Redis(proxy.url(server.url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    const client = new Redis(proxy.url(server.url), {
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 20,
+      disconnectTimeout: 50,
+    })
     client.on('error', () => {})
     const cut = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: '2s' })
     const far = cut.space<number>('s', { ...MINUTE, load })
@@ -69,7 +163,11 @@ describe('an invalidation that Redis cannot be told', () => {
   it('keeps no reader waiting until all that is to be told has been', async () => {
     await using proxy = await startProxy(testRedis())
     await using instances = instancesOn(testRedis().url)
-    const client = new Redis(proxy.url(testRedis().url), { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+    const client = new Redis(proxy.url(testRedis().url), {
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 20,
+      disconnectTimeout: 50,
+    })
     client.on('error', () => {})
     const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: 600, memory: false })
     let version = 1
@@ -136,5 +234,28 @@ describe('an invalidation that Redis cannot be told', () => {
     await leaving.dispose()
     const other = instances.make().space<number>('s', { ...MINUTE, load: async () => version })
     expect(await other.get('k')).toBe(2)
+  })
+
+  it('is queued by a Redis that is out of memory, and told when it has some', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make()
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await cache.init()
+    await instances.redis.config('SET', 'maxmemory', 1)
+    expect([await space.clear(), await space.set('k', 'v')]).toEqual(['queued', 'queued'])
+    await instances.redis.config('SET', 'maxmemory', 0)
+    await eventually(() => expect(cache.stats().redis?.outbox).toBe(0))
+  })
+
+  it('rejects with what Redis answers to a mistake, which it would answer later too', async () => {
+    await using server = await startRedis({ own: true })
+    await using instances = instancesOn(server.url)
+    const cache = instances.make()
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await cache.init()
+    await instances.redis.call('ACL', ['SETUSER', 'default', '-evalsha'])
+    await expect(space.delete('k')).rejects.toThrow('NOPERM')
+    expect(cache.stats().redis?.outbox).toBe(0)
   })
 })
