@@ -6,7 +6,7 @@ import type { RedisAddress } from './contenders/contender.js'
 import { fullestTiers } from './contenders/index.js'
 import { CacheLanes } from './lanes.js'
 import type { StaleAudit } from './results.js'
-import { countStale } from './stale-reads.js'
+import { findStale } from './stale-reads.js'
 
 const SIZE = { quick: { durationMs: 5_000 }, full: { durationMs: 20_000 } }
 const PROCESSES = 4
@@ -37,9 +37,10 @@ export async function auditStale(run: CacheRun, redis: RedisAddress, found: Stal
     found.push({
       contender: name,
       reads: outcomes.reduce((sum, { reads }) => sum + reads.length, 0),
-      stale: countStale(outcomes),
+      ...findStale(outcomes),
       writes: outcomes.reduce((sum, { writes }) => sum + writes.length, 0),
       errors: outcomes.reduce((sum, { errors }) => sum + errors, 0),
+      stoodStillMs: Math.max(...outcomes.map(({ stoodStillMs }) => stoodStillMs)),
     })
   }
 }

@@ -67,6 +67,8 @@ export interface AuditOutcome {
   /** Key, version written, when its invalidation had been acknowledged. */
   readonly writes: readonly (readonly [key: number, version: number, doneAt: number])[]
   readonly errors: number
+  /** For how long the process was not let run, at most. */
+  readonly stoodStillMs: number
 }
 
 /** `open` first, `close` last. */

@@ -4,6 +4,7 @@ import type { Compared } from '../pool/results.js'
 import type { Target } from '../report/target.js'
 import type { CacheContenderName } from './contenders/index.js'
 import type { ReadOutcome } from './protocol.js'
+import type { StaleReads } from './stale-reads.js'
 
 /** One measured window of one contender. */
 export interface CacheRound {
@@ -33,13 +34,13 @@ export interface FrozenRedis {
 }
 
 /** Reads that returned an older version than one whose invalidation had been acknowledged before they were asked for. */
-export interface StaleAudit {
+export interface StaleAudit extends StaleReads {
   readonly contender: CacheContenderName
   readonly reads: number
-  /** Asked for more than 50 ms after that. */
-  readonly stale: number
   readonly writes: number
   readonly errors: number
+  /** For how long one of the processes was not let run, at most. */
+  readonly stoodStillMs: number
 }
 
 export interface CacheResults {

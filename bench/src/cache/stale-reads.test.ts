@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { countStale } from './stale-reads.js'
+import { findStale } from './stale-reads.js'
 
-it('counts a read of what was written over well before it was asked for, and no other', () => {
+it('finds a read of what was written over well before it was asked for, and how late it was', () => {
   const writes = [
     [1, 2, 100],
     [1, 1, 110],
@@ -11,15 +11,16 @@ it('counts a read of what was written over well before it was asked for, and no 
     [1, 1, 149],
     [1, 1, 150],
     [1, 1, 200],
+    [1, 0, 1_101],
     [1, 2, 200],
     [1, 3, 200],
     [2, 0, 200],
   ] as const
   // Read by one process, written by another; version 1 was done after version 2, and is old all the same.
   expect(
-    countStale([
+    findStale([
       { reads, writes: [] },
       { reads: [], writes },
     ]),
-  ).toBe(2)
+  ).toEqual({ stale: 3, beyondLag: 1, latestMs: 1_001 })
 })

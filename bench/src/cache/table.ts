@@ -56,15 +56,26 @@ function frozenTable(frozen: readonly FrozenRedis[]): string {
 
 function auditTable(audits: readonly StaleAudit[]): string {
   return tableOf(
-    ['stale reads, 4 processes, 40 readers, 2 writers', 'reads', 'stale', '%', 'writes', 'errors'],
+    [
+      'stale reads, 4 processes, 40 readers, 2 writers',
+      'reads',
+      'stale',
+      '%',
+      'by ms, at most',
+      'writes',
+      'errors',
+      'stood still, ms',
+    ],
     1,
-    audits.map(({ contender, reads, stale, writes, errors }) => [
+    audits.map(({ contender, reads, stale, latestMs, writes, errors, stoodStillMs }) => [
       contender,
       formatCount(reads),
       formatCount(stale),
       ((100 * stale) / reads).toFixed(2),
+      formatCount(latestMs),
       formatCount(writes),
       formatCount(errors),
+      formatCount(stoodStillMs),
     ]),
   )
 }

@@ -73,11 +73,11 @@ async function hereAndThere(batch: boolean) {
 type At = Awaited<ReturnType<typeof hereAndThere>>
 
 /** What may be under way on an instance, from when it has the old version in hand until it is let go. */
-const reads: readonly (readonly [
-  how: string,
-  begin: (at: At) => Promise<{ over: Promise<unknown>; letGo(): void }>,
-])[] = [
-  ['a load', at => loadOf(at, at.here.get('k'))],
+type Read = readonly [how: string, begin: (at: At) => Promise<{ over: Promise<unknown>; letGo(): void }>]
+const load: Read = ['a load', at => loadOf(at, at.here.get('k'))]
+const reply: Read = ['a reply of Redis', at => replyOf(at, () => at.here.get('k'))]
+const reads: readonly Read[] = [
+  load,
   ['a load of many', at => loadOf(at, at.here.getMany(['l', 'k']), 2)],
   ['a batch load', at => loadOf(at, at.here.getMany(['l', 'k']))],
   [
@@ -90,7 +90,7 @@ const reads: readonly (readonly [
       return loadOf(at, Promise.resolve())
     },
   ],
-  ['a reply of Redis', at => replyOf(at, () => at.here.get('k'))],
+  reply,
   ['a reply of Redis with many', at => replyOf(at, () => at.here.getMany(['l', 'k']))],
 ]
 
@@ -129,19 +129,27 @@ describe.each(writes)('%s', (_, write) => {
       const { over, letGo } = await begin(at)
       at.row.version = 2
       await write(at.caches[from === 'here' ? 0 : 1], at[from])
-      // At once where it was told; elsewhere when it is heard.
-      const next = [at[from].get('k')]
       await at.heard()
-      next.push(
-        at.here.get('k'),
-        at.here.getMany(['k', 'l']).then(([k = null]) => k),
-      )
       letGo()
-      expect(await Promise.all(next)).toEqual([2, 2, 2])
       await over
       // Now it has stored what it read, if it may.
       await eventually(() => expect(at.caches[0].stats().loads.inFlight).toBe(0))
       expect([await at.here.get('k'), await at.there.get('k'), await at.newcomer().get('k')]).toEqual([2, 2, 2])
+    })
+
+    it.each([load, reply])('lets nobody join %s who asks after it', async (_, begin) => {
+      await using at = await hereAndThere(false)
+      const { over, letGo } = await begin(at)
+      at.row.version = 2
+      await write(at.caches[from === 'here' ? 0 : 1], at[from])
+      // At once where it was told; elsewhere when it is heard.
+      const next = [at[from].get('k')]
+      await at.heard()
+      next.push(at.here.get('k'))
+      next.push(at.here.getMany(['k', 'l']).then(([k = null]) => k))
+      letGo()
+      expect(await Promise.all(next)).toEqual([2, 2, 2])
+      await over
     })
   })
 })

@@ -1,5 +1,6 @@
 /** Readers and writers of a few keys: what was read and when it was asked for, what was written and when that was done. */
 
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom } from '../../load/random.js'
 import { machineNow } from '../../pool/machine-clock.js'
@@ -9,6 +10,7 @@ import type { CountedSource } from './source.js'
 
 const READ_EVERY_MS = 2
 const WRITE_EVERY_MS = 8
+const WATCH_EVERY_MS = 10
 
 export async function audit(cache: OpenCache, source: CountedSource, order: AuditOrder): Promise<AuditOutcome> {
   const { seed, instance, keys, readers, writers, durationMs } = order
@@ -16,6 +18,8 @@ export async function audit(cache: OpenCache, source: CountedSource, order: Audi
   const writes: [number, number, number][] = []
   let errors = 0
   const random = createRandom(seed, 'audit', instance)
+  const delays = monitorEventLoopDelay({ resolution: WATCH_EVERY_MS })
+  delays.enable()
   const endAt = machineNow() + durationMs
   const repeat = async (everyMs: number, act: (key: number) => Promise<void>): Promise<void> => {
     while (machineNow() < endAt) {
@@ -38,5 +42,7 @@ export async function audit(cache: OpenCache, source: CountedSource, order: Audi
     ...Array.from({ length: readers }, () => repeat(READ_EVERY_MS, read)),
     ...Array.from({ length: writers }, () => repeat(WRITE_EVERY_MS, write)),
   ])
-  return { reads, writes, errors }
+  delays.disable()
+  // What it counts is from one look to the next.
+  return { reads, writes, errors, stoodStillMs: Math.max(0, delays.max / 1e6 - WATCH_EVERY_MS) }
 }
