@@ -18,8 +18,9 @@ export type {
   SpaceOptions,
   WriteOptions,
 } from './options.js'
-export type { Acknowledgement, RedisLike } from './redis/client.js'
+export type { Acknowledgement } from './redis/client.js'
 export type { RedisMessage } from './redis/redis-channel.js'
+export type { RedisLike } from './redis/redis-like.js'
 export type { Space } from './space.js'
 export type { SpaceReading, SpaceStats } from './space-stats.js'
 export type { WrapOptions, Wrapped } from './wrap.js'

@@ -5,7 +5,7 @@ import type { StandardSchema } from './codec/schema.js'
 import type { Serializer } from './codec/serializer.js'
 import type { Guard, Settled } from './guard/guard.js'
 import type { CacheKey } from './keys.js'
-import type { RedisLike } from './redis/client.js'
+import type { RedisLike } from './redis/redis-like.js'
 
 export interface CacheOptions {
   /** The second tier: an ioredis client, which stays the caller's own. Without it the cache lives in memory alone. */

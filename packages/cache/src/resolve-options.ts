@@ -6,7 +6,7 @@ import { json } from './codec/serializer.js'
 import type { Guard, Settled } from './guard/guard.js'
 import { type CacheKey, NAME_PATTERN } from './keys.js'
 import type { BatchLoader, CacheOptions, CachePolicy, Loader, SpaceOptions, WriteOptions } from './options.js'
-import type { RedisLike } from './redis/client.js'
+import type { RedisLike } from './redis/redis-like.js'
 import { encodeTags } from './tags/tag.js'
 
 export interface ResolvedCacheOptions {

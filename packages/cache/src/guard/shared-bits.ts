@@ -10,7 +10,8 @@
 
 import { randomBytes } from 'node:crypto'
 import type { KeyLayout } from '../keys.js'
-import type { RedisArgument, RedisClient } from '../redis/client.js'
+import type { RedisClient } from '../redis/client.js'
+import type { RedisArgument } from '../redis/redis-like.js'
 import type { Shard } from '../redis/shards.js'
 import { CHUNK_BITS, chunkCountOf, chunkLengthOf, Filter, type FilterShape, redisOffsets } from './filter.js'
 import * as scripts from './guard-scripts.js'

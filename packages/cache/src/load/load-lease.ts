@@ -68,8 +68,8 @@
 
 import { randomUUID } from 'node:crypto'
 import type { EncodedEntry } from '../codec/codec.js'
-import type { RedisArgument } from '../redis/client.js'
 import { AT } from '../redis/lua.js'
+import type { RedisArgument } from '../redis/redis-like.js'
 import type { Script } from '../redis/script.js'
 import {
   discard,

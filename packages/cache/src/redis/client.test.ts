@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
 import { HoldingRedis } from '../holding-redis.fixture.js'
 import { Gate, instancesOn, instancesWith } from '../instances.fixture.js'
-import type { RedisLike } from './client.js'
+import type { RedisLike } from './redis-like.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
 

@@ -10,67 +10,10 @@ import type { Stored } from '../codec/header.js'
 import { Breaker, type BreakerState, isAnswer } from './breaker.js'
 import { Outbox, type Tell } from './outbox.js'
 import { tracedOperation } from './redis-channel.js'
+import { evaluate, isCluster, type RedisArgument, type RedisLike } from './redis-like.js'
 import type { Script } from './script.js'
 import type { Adopted } from './scripts.js'
-import { ServerTime } from './server-time.js'
-
-export type RedisArgument = string | number | Buffer
-
-/** What the cache needs of any connection. */
-interface ConnectionLike {
-  readonly status: string
-  call(command: string, args: RedisArgument[]): Promise<unknown>
-  callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
-  disconnect(): void
-  // biome-ignore lint/suspicious/noExplicitAny: the listener's shape depends on the event's name.
-  on(event: string, listener: (...args: any[]) => void): unknown
-  // biome-ignore lint/suspicious/noExplicitAny: see above.
-  off(event: string, listener: (...args: any[]) => void): unknown
-}
-
-/** A connection to one server: an ioredis `Redis`. */
-export interface NodeLike extends ConnectionLike {
-  readonly options: { readonly host?: string | undefined; readonly port?: number | undefined }
-  subscribe(channel: string): Promise<unknown>
-  duplicate(override?: object): NodeLike
-}
-
-/** What the cache needs of a Cluster's client: an ioredis `Cluster`. */
-export interface ClusterLike extends ConnectionLike {
-  readonly isCluster: boolean
-  readonly options: { readonly keyPrefix?: string | undefined; readonly scaleReads?: unknown }
-  /** By slot the names of its nodes, `host:port`, its master first; empty while the client does not know them. */
-  readonly slots: readonly (readonly string[])[]
-  nodes(): NodeLike[]
-  /** Asks the nodes who owns which slot. */
-  refreshSlotsCache(callback?: (error?: unknown) => void): void
-}
-
-/** What the cache needs of a client. An ioredis `Redis` or `Cluster` fits (a type test holds them to that). */
-export type RedisLike = NodeLike | ClusterLike
-
-export function isCluster(client: RedisLike): client is ClusterLike {
-  return (client as Partial<ClusterLike>).isCluster === true
-}
-
-/** Runs a script on any connection, unbounded. Its reply's strings are Buffers if `binary`. */
-export async function evaluate(
-  on: Pick<RedisLike, 'call' | 'callBuffer'>,
-  script: Script,
-  keys: readonly string[],
-  args: readonly RedisArgument[],
-  binary = false,
-): Promise<unknown> {
-  const tail = [keys.length, ...keys, ...args]
-  const send = (command: string, what: string): Promise<unknown> =>
-    binary ? on.callBuffer(command, [what, ...tail]) : on.call(command, [what, ...tail])
-  try {
-    return await send('evalsha', script.sha)
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-    return send('eval', script.source)
-  }
-}
+import { SeenServer, type SeenServerParts, type Sighting } from './seen-server.js'
 
 /** Whether Redis acknowledged an invalidation, or will be told as soon as it can be. */
 export type Acknowledgement = 'applied' | 'queued'
@@ -88,7 +31,7 @@ export interface Announcement {
   readonly insteadOfAll: Tell
 }
 
-export interface RedisClientOptions {
+export interface RedisClientOptions extends Pick<SeenServerParts, 'route' | 'hasSuccessor'> {
   readonly clock: Clock
   readonly timeoutMs: number
   /** Entries of the outbox, a space; 0 for no outbox. */
@@ -97,18 +40,8 @@ export interface RedisClientOptions {
   readonly replicas: number
   /** Returns the connection to the server that scripts run on. */
   readonly owner: () => Pick<RedisLike, 'call'>
-  /** Names the server that scripts are sent to, as far as the client knows: on a Cluster that changes without a word. */
-  readonly route: () => string | undefined
   /** Looks at the server; see `adopt` in scripts.ts. */
   readonly adopt: (run: RedisClient['tell']) => Promise<Adopted>
-  /** Whether this server has a successor, as far as this instance knows otherwise. */
-  readonly hasSuccessor: (seen: Sighting) => boolean
-}
-
-/** A server that was looked at, and since when there is the connection by which it was. */
-export interface Sighting {
-  readonly server: string
-  readonly since: number
 }
 
 /** What was read of one moment of the server. */
@@ -138,14 +71,7 @@ export class RedisClient {
   readonly #timeoutMs: number
   readonly #breaker = new Breaker({ resetMs: BREAKER_RESET_MS })
   #lastReplyAt = 0
-  /** None on a new connection. */
-  #seen: Sighting | undefined
-  /** Connections lost, and when the last was. */
-  #losses = 0
-  #lostAt: number
-  #route: string | undefined
-  readonly #serverTime: ServerTime
-  #looking: Promise<void> | undefined
+  readonly #server: SeenServer
   #settling: Promise<void> | undefined
   #retry: Timer | undefined
   #disposed = false
@@ -157,8 +83,7 @@ export class RedisClient {
     this.#options = options
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs
-    this.#lostAt = options.clock.now()
-    this.#serverTime = new ServerTime(options.clock)
+    this.#server = new SeenServer({ ...options, adopt: () => options.adopt(this.tell) })
     this.outbox = new Outbox(Math.max(1, options.outboxSize))
   }
 
@@ -179,19 +104,17 @@ export class RedisClient {
 
   /** The server that was looked at; none on a connection on which none was. */
   get seen(): Sighting | undefined {
-    return this.#seen
+    return this.#server.sighting
   }
 
   /** The connection was lost: what the next one leads to has to be looked at. */
   disconnected(): void {
-    this.#seen = undefined
-    this.#losses++
-    this.#lostAt = this.#clock.now()
+    this.#server.lost()
   }
 
   /** There is a connection again: whoever follows the log is to know soon to whom, and the outbox can be told. */
   reconnected(): void {
-    if (this.#losses > 0) void this.#retryNow()
+    if (this.#server.isReconnected) void this.#retryNow()
   }
 
   /**
@@ -205,9 +128,11 @@ export class RedisClient {
    */
   async run(script: Script, keys: readonly string[], args: readonly RedisArgument[], binary = false): Promise<unknown> {
     if (!this.#mayAsk()) await this.#settled()
-    const way = this.#way()
-    const reply = await this.#alsoLook(this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary)))
-    if (way !== this.#way()) throw this.#down()
+    const way = this.#server.way()
+    const reply = await this.#server.alsoLook(
+      this.#bounded(script.name, () => evaluate(this.raw, script, keys, args, binary)),
+    )
+    if (way !== this.#server.way()) throw this.#down()
     return reply
   }
 
@@ -218,55 +143,16 @@ export class RedisClient {
    */
   async read(keys: string[], binary: boolean): Promise<Reading | undefined> {
     if (!this.#mayAsk()) await this.#settled()
-    const way = this.#way()
+    const way = this.#server.way()
     const reading = this.#bounded('mget', () =>
       binary ? this.raw.callBuffer('mget', keys) : this.raw.call('mget', keys),
     )
-    const values = (await this.#alsoLook(reading)) as (Stored | null)[]
-    return way === this.#way() ? { values, serverMs: this.#serverTime.latest } : undefined
-  }
-
-  /** Counts the connections lost; that commands go elsewhere now is as good as one. */
-  #way(): number {
-    const route = this.#options.route()
-    if (route !== this.#route) {
-      if (this.#route !== undefined) this.disconnected()
-      this.#route = route
-    }
-    return this.#losses
-  }
-
-  /** Whether the server to which commands go now was looked at, and nobody has seen a successor of it. */
-  #isKnown(): boolean {
-    this.#way()
-    return this.#seen !== undefined && !this.#options.hasSuccessor(this.#seen)
+    const values = (await this.#server.alsoLook(reading)) as (Stored | null)[]
+    return way === this.#server.way() ? { values, serverMs: this.#server.latestMs } : undefined
   }
 
   #mayAsk(): boolean {
-    return this.#isKnown() && this.outbox.isEmpty && this.#breaker.state === 'closed'
-  }
-
-  /** Settles as `asking` does, unless a look at the server is due beside it and fails. */
-  #alsoLook<T>(asking: Promise<T>): Promise<T> {
-    if (this.#isKnown() && !this.#serverTime.isOld) return asking
-    return Promise.all([asking, this.#look()]).then(([answer]) => answer)
-  }
-
-  #look(): Promise<void> {
-    this.#looking ??= this.#lookNow().finally(() => {
-      this.#looking = undefined
-    })
-    return this.#looking
-  }
-
-  async #lookNow(): Promise<void> {
-    const askedAt = this.#clock.now()
-    const [, serverMs, , , server] = await this.#options.adopt(this.tell)
-    // If the connection was lost meanwhile, the client has asked again by the one that there is now.
-    this.#way()
-    this.#seen = { server, since: this.#lostAt }
-    if (!this.#isKnown()) throw this.#outdated()
-    this.#serverTime.learn(serverMs, askedAt)
+    return this.#server.isKnown() && this.outbox.isEmpty && this.#breaker.state === 'closed'
   }
 
   /** Runs a script that only tells Redis something, whatever is in the outbox. Rejects as `run` does. */
@@ -281,7 +167,7 @@ export class RedisClient {
   async announce(announcement: Announcement): Promise<Acknowledgement> {
     const { group, about, tell, later = tell, insteadOfAll } = announcement
     try {
-      await this.#alsoLook(this.#options.replicas === 0 ? tell() : this.#replicated(tell))
+      await this.#server.alsoLook(this.#options.replicas === 0 ? tell() : this.#replicated(tell))
       return 'applied'
     } catch (error) {
       if (this.#options.outboxSize === 0 || this.#disposed || isFinal(error)) throw error
@@ -347,7 +233,7 @@ export class RedisClient {
 
   async #adoptAndFlush(): Promise<void> {
     // A breaker that is not closed lets one operation try: this one, and then what is in the outbox.
-    if (!this.#isKnown() || this.#breaker.state !== 'closed') await this.#look()
+    if (!this.#server.isKnown() || this.#breaker.state !== 'closed') await this.#server.look()
     await this.outbox.flush()
   }
 
@@ -410,12 +296,6 @@ export class RedisClient {
   #down(): BreakwaterError {
     const message = `Redis is not connected (client status "${this.raw.status}")`
     return new BreakwaterError('rejected', 'REDIS_DOWN', message)
-  }
-
-  #outdated(): BreakwaterError {
-    const message =
-      'Redis has a successor, on which the invalidation log is followed; the client is not connected to that yet'
-    return new BreakwaterError('rejected', 'REDIS_OUTDATED', message)
   }
 
   #noReply(rest: string): BreakwaterError {

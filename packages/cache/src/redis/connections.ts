@@ -4,7 +4,7 @@
  * whole client would open one to every node.
  */
 
-import { type ClusterLike, isCluster, type NodeLike, type RedisLike } from './client.js'
+import { type ClusterLike, isCluster, type NodeLike, type RedisLike } from './redis-like.js'
 
 /** Their first command waits for the connect, whatever the client's settings are, and a silence is bounded by who listens. */
 const PATIENT = {

@@ -18,10 +18,11 @@
  */
 
 import { type Clock, Deadline } from '@breakwater/kernel'
-import { evaluate, isCluster, type NodeLike } from './client.js'
 import { closeConnection, connectToOwner } from './connections.js'
+import { evaluate, isCluster, type NodeLike } from './redis-like.js'
 import { type Adopted, adopt } from './scripts.js'
-import { type Shard, supersedes } from './shards.js'
+import { supersedes } from './seen-server.js'
+import type { Shard } from './shards.js'
 
 const BATCH = 1_000
 const FIRST_RETRY_MS = 50

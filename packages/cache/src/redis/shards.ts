@@ -7,10 +7,12 @@
 
 import { KeyLayout } from '../keys.js'
 import { TagLedger } from '../tags/tag-ledger.js'
-import { isCluster, RedisClient, type RedisClientOptions, type RedisLike, type Sighting } from './client.js'
+import { RedisClient, type RedisClientOptions } from './client.js'
 import { ownerOf } from './connections.js'
 import { MarksReader } from './marks.js'
+import { isCluster, type RedisLike } from './redis-like.js'
 import { type Adopted, adopt } from './scripts.js'
+import { type Sighting, supersedes } from './seen-server.js'
 
 /** The one tag of a single server. */
 const SINGLE: readonly Tag[] = [['0', 13_907]]
@@ -120,14 +122,6 @@ export class Shards {
     const index = this.all.length === 1 ? 0 : hash(`${space}:${key}`) % this.all.length
     return this.all[index] as Shard
   }
-}
-
-/**
- * Whether what was seen lies behind what was seen otherwise: another server, by a younger connection. Both are of one
- * instance, and each asks for the master when it connects.
- */
-export function supersedes(other: Sighting | undefined, seen: Sighting): boolean {
-  return other !== undefined && other.server !== seen.server && other.since > seen.since
 }
 
 /** FNV-1a over UTF-16 units, with MurmurHash3's finalizer. Part of where things lie, like the tags. */

@@ -5,8 +5,8 @@
  */
 
 import { type Clock, Deadline, type Timer } from '@breakwater/kernel'
-import type { NodeLike } from './client.js'
 import { closeConnection } from './connections.js'
+import type { NodeLike } from './redis-like.js'
 
 const RETRY_MS = 500
 /** How often the connection is asked whether it still is one, and how long it may take to say so. */
