@@ -16,7 +16,7 @@ import type { AuditOutcome } from './protocol.js'
 /** How long after its acknowledgement an invalidation may still be on its way to the other instances. */
 export const DELIVERY_MS = 50
 /** Breakwater's `maxLag` by default: for longer no instance believes what it holds without hearing of the others. */
-export const MOST_LAG_MS = 1_000
+const MOST_LAG_MS = 1_000
 
 export interface StaleReads {
   /** Later than `DELIVERY_MS`. */
