@@ -40,11 +40,10 @@ export async function startBalancer(): Promise<Balancer> {
   let waiting: (() => void)[] = []
   let next = 0
   const route = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    const oldest = performance.now() - HOLDS_MS
-    const ready = [...targets.values()].filter(({ isReady, askedAt }) => isReady && askedAt > oldest)
+    const ready = [...targets.values()].filter(isKnownReady)
     const target = ready[next++ % Math.max(1, ready.length)]
     if (target === undefined) waiting.push(() => route(incoming, outgoing))
-    else forward(target.port, agent, incoming, outgoing)
+    else forward(target, agent, incoming, outgoing, () => route(incoming, outgoing))
   }
   const probe = async (target: Target): Promise<void> => {
     while (targets.get(target.port) === target && !stopped.signal.aborted) {
@@ -79,8 +78,20 @@ export async function startBalancer(): Promise<Balancer> {
   }
 }
 
-function forward(port: number, agent: Agent, incoming: IncomingMessage, outgoing: ServerResponse): void {
+function isKnownReady({ isReady, askedAt }: Target): boolean {
+  return isReady && askedAt > performance.now() - HOLDS_MS
+}
+
+/** @param reroute called if the target may not be ready any more when the way to it is open; then it was sent nothing. */
+function forward(
+  target: Target,
+  agent: Agent,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  reroute: () => void,
+): void {
   const { method, url, headers } = incoming
+  const { port } = target
   const upstream = request({ host: HOST, port, agent, method, path: url, headers }, answer => {
     outgoing.writeHead(answer.statusCode ?? 502, { 'Content-Type': answer.headers['content-type'] ?? 'text/plain' })
     answer.pipe(outgoing)
@@ -90,7 +101,18 @@ function forward(port: number, agent: Agent, incoming: IncomingMessage, outgoing
     if (outgoing.headersSent) outgoing.destroy()
     else outgoing.writeHead(502).end(`instance ${port}: ${error.message}`)
   })
-  incoming.pipe(upstream)
+  upstream.on('socket', socket => {
+    const send = (): void => {
+      if (isKnownReady(target)) incoming.pipe(upstream)
+      else {
+        upstream.removeAllListeners('error').on('error', () => {})
+        upstream.destroy()
+        reroute()
+      }
+    }
+    if (socket.connecting) socket.once('connect', send)
+    else send()
+  })
 }
 
 function isReady(port: number): Promise<boolean> {

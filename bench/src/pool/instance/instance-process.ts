@@ -14,7 +14,7 @@ const HOLD = 'select pg_sleep(0.1)'
 
 let pool: OpenPool | undefined
 let lender: Lender | undefined
-let load: Promise<CityLoad> | undefined
+let load: CityLoad | undefined
 let slow: SlowQueries | undefined
 
 answerCalls<PoolCalls>({
@@ -27,12 +27,13 @@ answerCalls<PoolCalls>({
     const opened = open(postgresUrl, connections)
     pool = opened
     lender = opened.lender
+    load = new CityLoad(opened, await loadWorld())
     await Promise.all(Array.from({ length: connections }, () => opened.query(HOLD)))
   },
   leases: order => measureLeases(given(lender), order),
-  warmUp: async order => (await cityLoad()).warmUp(order),
-  queries: async order => (await cityLoad()).queries(order),
-  stream: async order => (await cityLoad()).stream(order),
+  warmUp: order => given(load).warmUp(order),
+  queries: order => given(load).queries(order),
+  stream: order => given(load).stream(order),
   fail: order => failQueries(given(pool), order),
   async beginSlow(order) {
     slow = new SlowQueries(given(pool), order)
@@ -42,11 +43,6 @@ answerCalls<PoolCalls>({
     await pool?.end()
   },
 })
-
-function cityLoad(): Promise<CityLoad> {
-  load ??= loadWorld().then(world => new CityLoad(given(pool), world))
-  return load
-}
 
 function given<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('this contender has nothing of the kind, or was not opened for it')

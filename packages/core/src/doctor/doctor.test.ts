@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pool, sizePool } from '@breakwater/pool'
-import { buildProgram, type Database, startRedis } from '@breakwater/testkit'
+import { buildProgram, type Database, eventually, startRedis } from '@breakwater/testkit'
 import { testPostgres, testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -162,9 +162,10 @@ describe('the component environment', () => {
     await redis.ping()
     server.hang()
     const data = make({ redis })
-    await data.init()
-    expect(lines).toContainEqual(finding('redis', 'unknown'))
+    const init = data.init()
+    await eventually(() => expect(lines).toContainEqual(finding('redis', 'unknown')))
     server.resume()
+    await init
   })
 
   it('holds the stop against who kills as long as handleSignals allows it', async () => {

@@ -1,4 +1,4 @@
-/** Four instances behind a balancer, each replaced three times under load: no request fails, and no acknowledged write is lost. */
+/** Four instances behind a balancer, replaced three times under load, two at once: no request fails, and no acknowledged write is lost. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +10,8 @@ import { SCHEMA } from './schema.fixture.js'
 const service = await buildProgram(new URL('service.fixture.ts', import.meta.url))
 const INSTANCES = 4
 const ROUNDS = 3
+/** How many are stopped at the same moment, with as many there in their place already. */
+const AT_ONCE = 2
 const EVERY_MS = 5
 const MOST_UNDER_WAY = 40
 
@@ -40,7 +42,8 @@ it('fails no request in three rolling restarts under 200 requests a second', asy
     balancer.add(port)
     return { child, port, exited }
   }
-  const instances = await Promise.all(Array.from({ length: INSTANCES }, start))
+  const startMany = (count: number): Promise<Instance[]> => Promise.all(Array.from({ length: count }, start))
+  const instances = await startMany(INSTANCES)
   await eventually(() => balancer.ready === INSTANCES, 120_000)
 
   const failed: string[] = []
@@ -59,17 +62,19 @@ it('fails no request in three rolling restarts under 200 requests a second', asy
     }
   }, EVERY_MS)
 
-  let next: Promise<Instance> | undefined = start()
-  for (let left = INSTANCES * ROUNDS; next !== undefined; left--) {
-    instances.push(await next)
-    await eventually(() => balancer.ready === INSTANCES + 1, 120_000)
-    const { child, exited, port } = instances.shift() as Instance
-    child.kill('SIGTERM')
-    // The next one comes up meanwhile.
-    next = left > 1 ? start() : undefined
-    await exited
-    balancer.remove(port)
-    expect(child.exitCode).toBe(0)
+  let next: Promise<Instance[]> | undefined = startMany(AT_ONCE)
+  for (let left = INSTANCES * ROUNDS; next !== undefined; left -= AT_ONCE) {
+    instances.push(...(await next))
+    await eventually(() => balancer.ready === INSTANCES + AT_ONCE, 120_000)
+    const old = instances.splice(0, AT_ONCE)
+    for (const { child } of old) child.kill('SIGTERM')
+    // The next ones come up meanwhile.
+    next = left > AT_ONCE ? startMany(AT_ONCE) : undefined
+    for (const { child, exited, port } of old) {
+      await exited
+      balancer.remove(port)
+      expect(child.exitCode).toBe(0)
+    }
   }
   clearInterval(load)
   await Promise.all(sent)
