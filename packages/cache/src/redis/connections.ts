@@ -13,6 +13,8 @@ const PATIENT = {
   maxRetriesPerRequest: null,
   commandTimeout: undefined,
   socketTimeout: undefined,
+  // The client's own says it. ioredis leaves that of a connection open which has ended by itself.
+  failoverDetector: false,
   // A server that hangs does not answer the goodbye.
   disconnectTimeout: 250,
 } as const
