@@ -57,6 +57,16 @@ export function instancesWith<C extends Redis | Cluster>(open: () => C, namespac
   }
 }
 
+/** Counts the scripts it was asked to run. */
+export class CountingRedis extends Redis {
+  asked = 0
+
+  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
+    if ((args[0] as { name: string }).name === 'evalsha') this.asked++
+    return super.sendCommand(...args)
+  }
+}
+
 interface Turn<V> {
   promise: Promise<V | null>
   resolve: (value: V | null) => void

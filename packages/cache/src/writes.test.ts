@@ -48,9 +48,11 @@ async function hereAndThere(batch: boolean) {
   const caches = [holding.make(), others.make()] as const
   const [here, there] = caches.map(cache => declare(cache)) as [Space<number, string>, Space<number, string>]
   await Promise.all(caches.map(cache => cache.init()))
+  const client = holding.made[0] as HoldingRedis
+  let letHear: (() => void)[] = []
   return {
     row,
-    client: holding.made[0] as HoldingRedis,
+    client,
     caches,
     here,
     there,
@@ -62,8 +64,13 @@ async function hereAndThere(batch: boolean) {
         const told = await others.redis.xlen(`${others.namespace}:{0}:log`)
         expect(caches[0].stats().redis?.invalidations).toBe(told)
       }),
+    /** From now on `here` hears nothing. */
+    deafen() {
+      letHear = client.duplicates.map(connection => connection.hold('xread'))
+    },
     async [Symbol.asyncDispose]() {
       row.letGo()
+      for (const hear of letHear) hear()
       await holding[Symbol.asyncDispose]()
       await others[Symbol.asyncDispose]()
     },
@@ -154,6 +161,20 @@ describe.each(writes)('%s', (_, write) => {
   })
 })
 
+describe.each(writes)('%s, told there', (_, write) => {
+  it('is not forestalled here where nobody has heard of it: Redis refuses what was read before, and so does memory', async () => {
+    await using at = await hereAndThere(false)
+    at.deafen()
+    const { over, letGo } = await loadOf(at, at.here.get('k'))
+    at.row.version = 2
+    await write(at.caches[1], at.there)
+    letGo()
+    expect(await over).toBe(1)
+    await eventually(() => expect(at.caches[0].stats().loads.inFlight).toBe(0))
+    expect(at.here.peek('k')).toBeUndefined()
+  })
+})
+
 const ends: typeof writes = [...writes, ['an end of its freshness', (_, space) => space.expire('k')]]
 
 describe.each(ends)('%s', (_, write) => {
@@ -163,7 +184,7 @@ describe.each(ends)('%s', (_, write) => {
     await at.heard()
     await eventually(async () => expect((await at.here.getDetailed('k')).source).toBe('memory'))
     // It is deaf: none of what follows is the log's doing.
-    const letHear = at.client.duplicates.map(connection => connection.hold('xread'))
+    at.deafen()
     const letGo = at.client.stall()
     const written = write(at.caches[0], at.here)
     expect(at.here.peek('k')).toBeUndefined()
@@ -171,7 +192,6 @@ describe.each(ends)('%s', (_, write) => {
     letGo()
     await written
     expect(at.here.peek('k')).not.toBe(1)
-    for (const hear of letHear) hear()
   })
 })
 

@@ -36,6 +36,10 @@ describe('values in Redis', () => {
     const other = instances.make().space<string>('s', { ...MINUTE, load: async () => 'json' })
     expect(await other.get('k')).toBe('json')
     expect(other.stats.poisoned).toBe(1)
+    // Also one that could make something of it.
+    const later: Serializer = { name: 'later', serialize: () => '', deserialize: bytes => `misread ${bytes}` }
+    const third = instances.make().space<string>('s', { ...MINUTE, serializer: later, load: async () => 'its own' })
+    expect(await third.get('k')).toBe('its own')
   })
 
   it('are compressed when they are long, and only when that helps', async () => {

@@ -24,6 +24,8 @@ export interface FlightsParts<V, K extends CacheKey> {
 export class Flights<V, K extends CacheKey> {
   readonly #parts: FlightsParts<V, K>
   readonly #flights = new Map<string, Flight<V>>()
+  /** Not to be joined any more, and still waiting for whoever holds the lease. */
+  readonly #fenced = new Set<Flight<V>>()
   readonly #options: FlightOptions<V>
   readonly failures: Failures
 
@@ -75,6 +77,7 @@ export class Flights<V, K extends CacheKey> {
     if (flight === undefined) return
     flight.fenced = true
     this.#flights.delete(key)
+    this.#fenced.add(flight)
     flight.wake()
   }
 
@@ -86,10 +89,11 @@ export class Flights<V, K extends CacheKey> {
 
   wake(key: string): void {
     this.#flights.get(key)?.wake()
+    for (const flight of this.#fenced) if (flight.key === key) flight.wake()
   }
 
   wakeAll(): void {
-    for (const flight of this.#flights.values()) flight.wake()
+    for (const flight of [...this.#flights.values(), ...this.#fenced]) flight.wake()
   }
 
   /** Never rejects. */
@@ -107,5 +111,6 @@ export class Flights<V, K extends CacheKey> {
   /** Only its own entry: after an invalidation the map may hold a younger flight. */
   #remove(key: string, flight: Flight<V>): void {
     if (this.#flights.get(key) === flight) this.#flights.delete(key)
+    this.#fenced.delete(flight)
   }
 }

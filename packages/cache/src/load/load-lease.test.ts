@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { buildProgram, eventually, FakeClock } from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { describe, expect, it } from 'vitest'
-import { Gate, instancesOn } from '../instances.fixture.js'
+import { CountingRedis, Gate, instancesOn, instancesWith } from '../instances.fixture.js'
 import type { Space } from '../space.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
@@ -61,12 +61,13 @@ describe('instances that share a Redis', () => {
     const entered = gate.entered()
     const first = a.get('k')
     await entered
-    const second = b.get('k')
+    // It may hear of the failure before the first caller does.
+    const second = b.get('k').catch((reason: unknown) => reason)
     await eventually(() => expect(b.stats.waits).toBe(1))
     const error = Object.assign(new Error('secret: hunter2'), { code: '57014' })
     gate.fail(error)
     await expect(first).rejects.toBe(error)
-    const shared = await second.catch((reason: unknown) => reason)
+    const shared = await second
     expect(shared).toMatchObject({ kind: 'failed', code: 'CACHE_LOAD_FAILED_ELSEWHERE', retryable: true })
     expect(String(shared)).toContain('Error 57014')
     expect(String(shared)).not.toContain('hunter2')
@@ -92,20 +93,22 @@ describe('instances that share a Redis', () => {
 
   it('do not take over from a holder that is slow, since it renews its lease', async () => {
     await using instances = instancesOn(testRedis().url)
+    const clock = new FakeClock()
     const gate = new Gate<string>()
-    const slow = instances.make().space<string>('s', { ...MINUTE, leaseTime: 150, load: gate.load })
-    const other = instances.make().space<string>('s', { ...MINUTE, leaseTime: 150, load: async () => 'taken over' })
+    const options = { ...MINUTE, leaseTime: '9s', hardTimeout: '1h' } as const
+    const slow = instances.make({ clock }).space<string>('s', { ...options, load: gate.load })
+    const other = instances.make().space<string>('s', { ...options, load: async () => 'taken over' })
     const entered = gate.entered()
     const first = slow.get('k')
     await entered
     const second = other.get('k')
     const [lease = ''] = await instances.redis.keys(`${instances.namespace}:*:l:s:k`)
     const token = await instances.redis.get(lease)
-    // Seen to be prolonged four times, at a third of its time each: by then it would have ended without.
-    for (let renewals = 0, left = 150; renewals < 4; ) {
-      const now = await instances.redis.pttl(lease)
-      if (now > left) renewals++
-      left = now
+    // At a third of its time each: by the fourth it would have ended without.
+    for (let renewals = 0; renewals < 4; renewals++) {
+      await instances.redis.pexpire(lease, 8_000)
+      await clock.advance(3_000)
+      await eventually(async () => expect(await instances.redis.pttl(lease)).toBeGreaterThan(8_000))
     }
     expect(await instances.redis.get(lease)).toBe(token)
     gate.succeed('slow')
@@ -154,6 +157,47 @@ describe('instances that share a Redis', () => {
     await leaving.dispose({ deadline: 0 })
     await first
     expect(await second).toBe('b')
+  })
+
+  it('ask once for each wake-up, and go on waiting for whoever has the lease then', async () => {
+    await using instances = instancesWith(() => new CountingRedis(testRedis().url))
+    const gate = new Gate<string>()
+    // Their clocks stand still, and so do their polls.
+    const caches = [1, 2, 3].map(() => instances.make({ clock: new FakeClock() }))
+    const spaces = caches.map(cache => cache.space<string>('s', { ...MINUTE, load: gate.load }))
+    await Promise.all(caches.map(cache => cache.init()))
+    const channel = `${instances.namespace}:wake:*`
+    await eventually(async () => expect(await instances.redis.pubsub('CHANNELS', channel)).toHaveLength(3))
+    const entered = gate.entered()
+    const first = spaces[0]?.get('k')
+    await entered
+    const others = spaces.slice(1).map(space => space.get('k'))
+    await eventually(() => expect(spaces.map(({ stats }) => stats.waits)).toEqual([0, 1, 1]))
+    await spaces[0]?.delete('k')
+    // One of them loads it now, and the other waits for that.
+    const asked = (): number => instances.made.reduce((sum, client) => sum + client.asked, 0)
+    await eventually(async () => {
+      const before = asked()
+      for (let i = 0; i < 10; i++) await instances.redis.ping()
+      expect([gate.calls, asked()]).toEqual([2, before])
+    })
+    gate.succeed('old')
+    gate.succeed('new')
+    expect(await Promise.all([first, ...others])).toEqual(['old', 'new', 'new'])
+  })
+
+  it('leave a refresh to another when they are to end', async () => {
+    await using instances = instancesOn(testRedis().url)
+    const options = { ...MINUTE, grace: '1m' } as const
+    const leaving = instances.make()
+    const a = leaving.space<string>('s', { ...options, load: async () => 'by the one that ends' })
+    const b = instances.make().space<string>('s', { ...options, load: async () => 'by another' })
+    await a.set('k', 'old')
+    await a.expire('k')
+    leaving.startDraining()
+    expect(await a.getDetailed('k')).toMatchObject({ value: 'old', source: 'stale' })
+    await eventually(async () => expect(await b.get('k')).toBe('by another'))
+    expect(a.stats.loads).toBe(0)
   })
 
   it('keep a value in Redis for its ttl and its grace, and its absence for its own', async () => {

@@ -125,7 +125,7 @@ export class FirstTier<V> {
     const freshUntil = alone ? readAt + Math.min(kept.freshMs, this.#maxLagMs) : now + kept.freshMs
     const entry: MemoryEntry<V> = {
       value,
-      straightUntil: alone ? 0 : freshUntil - ahead * loadMs * MOST_LUCK,
+      straightUntil: freshUntil - ahead * loadMs * MOST_LUCK,
       freshUntil,
       staleUntil: alone ? freshUntil : now + kept.staleMs,
       storedAt: now - ageMs,

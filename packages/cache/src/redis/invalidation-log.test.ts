@@ -261,6 +261,28 @@ describe('a follower that was cut off', () => {
     client.disconnect()
   })
 
+  it('gives no later caller what a load has brought while it hears nothing, not even until Redis has stored that', async () => {
+    await using instances = instancesOn(testRedis().url)
+    await using proxy = await startProxy(testRedis())
+    const client = new HoldingRedis(proxy.url(testRedis().url), { maxRetriesPerRequest: null })
+    await client.ping()
+    proxy.refuse()
+    const cache = new Cache({ redis: client, namespace: instances.namespace, redisTimeout: 300 })
+    let version = 1
+    let letGo = (): void => {}
+    const load = async (): Promise<number> => {
+      letGo = client.stall()
+      return version++
+    }
+    const space = cache.space<number>('s', { ...MINUTE, load })
+    expect(await space.get('k')).toBe(1)
+    // Redis has not been told yet, nor has it answered this one.
+    expect(await space.get('k')).toBe(2)
+    letGo()
+    await cache.dispose()
+    client.disconnect()
+  })
+
   it('forgets all for an entry of a kind that it does not know, unless that is said to take nothing', async () => {
     await using at = await cutOff()
     await at.near.delete('x')

@@ -5,19 +5,9 @@ import { testRedis } from '@breakwater/testkit/vitest'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Cache } from '../cache.js'
-import { instancesOn } from '../instances.fixture.js'
+import { CountingRedis, instancesOn } from '../instances.fixture.js'
 
 const MINUTE = { ttl: '1m', jitter: 0 } as const
-
-/** Counts the scripts it was asked to run. */
-class CountingRedis extends Redis {
-  asked = 0
-
-  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
-    if ((args[0] as { name: string }).name === 'evalsha') this.asked++
-    return super.sendCommand(...args)
-  }
-}
 
 /**
  * A master that has a successor and does not know it, as behind Sentinels one that was frozen or cut off: who is connected to
