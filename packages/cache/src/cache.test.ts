@@ -166,6 +166,25 @@ describe('a cache without Redis', () => {
     expect(space.stats.fenced).toBe(1)
   })
 
+  it('does not take what was loaded, or failed, before a delete for the load after it', async () => {
+    const { cache } = memoryOnly()
+    const gate = new Gate<string>()
+    const space = cache.space<string>('s', { ttl: '1m', load: gate.load })
+    const before = [space.get('a'), space.get('b')]
+    await space.deleteMany(['a', 'b'])
+    const after = space.get('a')
+    gate.succeed('old')
+    gate.fail(new Error('no table'))
+    expect(await before[0]).toBe('old')
+    await expect(before[1]).rejects.toThrow('no table')
+    // The load that began after it is still under way, and is joined.
+    const joined = space.get('a')
+    gate.succeed('new')
+    gate.succeed('new too')
+    expect(await Promise.all([after, joined, space.get('b')])).toEqual(['new', 'new', 'new too'])
+    expect(gate.calls).toBe(4)
+  })
+
   it('tells a caller who has waited for the hard time-out, and lets the load go on and fill', async () => {
     const { cache, clock } = memoryOnly()
     const gate = new Gate<string>()

@@ -37,7 +37,7 @@ export class HoldingRedis extends Redis {
     const stalled = name === 'evalsha' && words[0] !== adopt.sha ? this.#stalled : undefined
     if (stalled !== undefined) return stalled.then(() => super.sendCommand(...args))
     const reply = super.sendCommand(...args) as Promise<unknown>
-    if (name !== 'mget' && name !== 'xread') return reply
+    if (name !== 'mget' && name !== 'xread' && !this.#held.has(name)) return reply
     return reply.then(async values => {
       if (name === 'mget') this.reads++
       await this.#held.get(name)

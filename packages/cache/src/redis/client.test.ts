@@ -102,6 +102,26 @@ describe('what Redis is asked', () => {
     letGo()
   })
 
+  it('gives back a lease that it may have given without a word', async () => {
+    const clock = new FakeClock()
+    await using instances = instancesWith(() => new HoldingRedis(testRedis().url))
+    const cache = instances.make({ clock, redisTimeout: '1s', memory: false })
+    const space = cache.space<string>('s', { ...MINUTE, load: async () => 'v' })
+    await cache.init()
+    await space.set('warm', 'v')
+    const leases = (): Promise<string[]> => instances.redis.keys(`${instances.namespace}:*:l:s:k`)
+    const letGo = instances.made[0]?.hold('evalsha')
+    const read = space.get('k')
+    await eventually(async () => expect(await leases()).toHaveLength(1))
+    // It does answer, if not to this.
+    await clock.advance(1)
+    expect((await space.getDetailed('warm')).source).toBe('redis')
+    await clock.advance(999)
+    expect(await read).toBe('v')
+    await eventually(async () => expect(await leases()).toEqual([]))
+    letGo?.()
+  })
+
   it('is not taken for dead when it was this process that stood still, and the answer lies in the socket', async () => {
     const sources: string[] = []
     // A machine with much to do may not have answered in that time.

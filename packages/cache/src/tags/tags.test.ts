@@ -149,6 +149,7 @@ describe('a tag', () => {
     gate.succeed('old')
     expect(await before).toBe('old')
     expect(space.peek('k')).toBeUndefined()
+    expect(space.stats.fenced).toBe(1)
     gate.succeed('new')
     expect(await space.get('k')).toBe('new')
     await cache.deleteByTag('another')
