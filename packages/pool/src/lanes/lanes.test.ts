@@ -315,10 +315,10 @@ it('goes on over a slow network as over a quick one', async () => {
   const pool = usePool({ connectionString: proxy.url(database.url), max: 2, clock: leisurelyClock })
   await learn(pool, { text: ROW, values: [1] })
   const startedAt = performance.now()
-  const rows = await Promise.all(Array.from({ length: 100 }, (_, i) => row(pool, i + 1)))
+  const rows = await Promise.all(Array.from({ length: 500 }, (_, i) => row(pool, i + 1)))
   expect(rows[99]).toEqual({ n: 100, square: 10_000 })
-  // A hundred round trips over two connections would take a second.
-  expect(performance.now() - startedAt).toBeLessThan(700)
+  // Five hundred round trips over two connections would take five seconds.
+  expect(performance.now() - startedAt).toBeLessThan(3_000)
 })
 
 it('takes a new connection for those who wait when all were lost', async () => {
