@@ -1,7 +1,14 @@
 /** The client as a cache needs it, on a real server behind a proxy that fails as networks do. */
 
 import { Deadline, type StepContext, systemClock } from '@breakwater/kernel'
-import { eventually, type FaultProxy, startProxy, startRedis, startRedisCluster } from '@breakwater/testkit'
+import {
+  eventually,
+  type FaultProxy,
+  startProxy,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinels,
+} from '@breakwater/testkit'
 import { testRedis } from '@breakwater/testkit/vitest'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -276,4 +283,21 @@ it('the client leaves a master that was made a replica behind its back', async (
   await eventually(() => client.status === 'ready')
   await client.replicaof('NO', 'ONE')
   expect(await client.set('core-test', 'x')).toBe('OK')
+})
+
+it('behind Sentinels leaves a frozen master when another takes its place, and them when it is closed', {
+  timeout: 60_000,
+}, async () => {
+  await using set = await startRedisSentinels()
+  const sentinels = set.sentinels.map(({ host, port }) => ({ host, port }))
+  // It would leave a server that does not answer for that alone.
+  const client = createRedisClient({ sentinels, name: set.name, socketTimeout: 3_600_000 })
+  clients.push(client)
+  await whenReady(client, new AbortController().signal)
+  const old = await set.master()
+  old.hang()
+  const { port } = await set.failOver()
+  await eventually(() => expect(client.stream.remotePort).toBe(port), 15_000)
+  old.resume()
+  await eventually(async () => expect(await client.set('core-test', 'x')).toBe('OK'), 15_000)
 })

@@ -15,7 +15,7 @@ type Settings = Omit<RedisOptions, 'replyMapping'>
 
 /**
  * ioredis's own options; each stands before the default chosen here. With `sentinels` and `name` the client asks Sentinels
- * for the master at every connect. The cache reads replies in their RESP2 shapes.
+ * for the master at every connect, and leaves that as soon as one says that it was replaced: a connection to each is kept. The cache reads replies in their RESP2 shapes.
  */
 export interface RedisClientOptions extends Settings {
   /** `redis://` or `rediss://` with host, port, user, password and database. Not with `cluster`. */
@@ -44,6 +44,8 @@ const DEFAULTS: Settings = {
   connectionName: 'breakwater',
   // A master that was made a replica without its connections being cut. Stock goes on asking it for ever.
   reconnectOnError: error => error.message.startsWith('READONLY'),
+  // Sentinels say when they have replaced a master, and that one may not know it. Stock stays with it until it is closed.
+  failoverDetector: true,
 }
 
 /** Like DEFAULTS: nothing waits within the client for a failover to end, and nothing is sent twice. */
