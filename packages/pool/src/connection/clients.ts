@@ -161,7 +161,7 @@ export class Clients {
   /** Runs one query: on a client that it shares with others, or on one that is its own meanwhile. */
   run(query: Query, values: unknown, signal: AbortSignal | undefined): Promise<QueryResult> {
     this.#retries.count()
-    const statement = this.#lanes?.read(query, values)
+    const statement = this.#lanes?.statements.read(query, values)
     if (statement && this.#lanes?.shares(statement)) return this.#lanes.run(statement, query, values, signal)
     return this.#runAlone(query, values, signal, statement)
   }

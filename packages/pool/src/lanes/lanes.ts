@@ -112,7 +112,8 @@ export class Lanes implements LaneHooks {
   readonly #ground: Ground
   /** Those that are open, in the order in which they were opened. */
   readonly #lanes: Lane[] = []
-  readonly #statements: Statements
+  /** Reads a query as one that may share; whether it does now is told by `shares`. */
+  readonly statements: Statements
   readonly #names: Names
   readonly #stuck: StuckWatch
   /** Queries for which an idle connection is being looked at; undefined while none is. */
@@ -126,7 +127,7 @@ export class Lanes implements LaneHooks {
 
   constructor(ground: Ground) {
     this.#ground = ground
-    this.#statements = new Statements(ground.clock, () => this.#running > 1)
+    this.statements = new Statements(ground.clock, () => this.#running > 1)
     this.#names = new Names(code => ground.onNamesOff(code))
     this.#stuck = new StuckWatch({
       clock: ground.clock,
@@ -138,10 +139,6 @@ export class Lanes implements LaneHooks {
     })
   }
 
-  get statements(): Statements {
-    return this.#statements
-  }
-
   stats(): LaneStats {
     return {
       open: this.#lanes.length,
@@ -150,18 +147,14 @@ export class Lanes implements LaneHooks {
       alone: this.#alone,
       depth: this.#depth,
       moved: this.#moved,
-      shapes: this.#statements.size,
+      shapes: this.statements.size,
       names: this.#names.isOn,
     }
   }
 
-  /** Returns the statement of a query if it may share; whether it does now is told by `shares`. */
-  read(query: Query, values: unknown): Statement | undefined {
-    return this.#statements.read(query, values)
-  }
-
+  /** Tells whether a query that may share does so now. */
   shares(statement: Statement): boolean {
-    if (this.#statements.isQuick(statement)) return true
+    if (this.statements.isQuick(statement)) return true
     this.#alone++
     return false
   }
@@ -236,8 +229,8 @@ export class Lanes implements LaneHooks {
 
   /** For how long the server has been at work on the oldest query of a lane, as far as this process can tell by now. */
   #workingMs({ sentAt }: LaneQuery, oldestSince: number): number {
-    const { now, lastMs } = this.#statements.turn
-    return now - this.#statements.workingSince(sentAt, oldestSince) - lastMs
+    const { now, lastMs } = this.statements.turn
+    return now - this.statements.workingSince(sentAt, oldestSince) - lastMs
   }
 
   #open(lease: Lease<Connection>): Lane {
@@ -334,7 +327,7 @@ export class Lanes implements LaneHooks {
   // What came of it; called by lanes
 
   now(): number {
-    return this.#statements.turn.now
+    return this.statements.turn.now
   }
 
   hasNames(): boolean {
@@ -342,7 +335,7 @@ export class Lanes implements LaneHooks {
   }
 
   over(query: LaneQuery, oldestSince: number, isFirstOfTurn: boolean): void {
-    if (query.lane.connection.isUsable) this.#statements.ranInLane(query, oldestSince, isFirstOfTurn)
+    if (query.lane.connection.isUsable) this.statements.ranInLane(query, oldestSince, isFirstOfTurn)
   }
 
   succeeded(query: LaneQuery, result: QueryResult): void {
