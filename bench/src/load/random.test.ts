@@ -1,7 +1,7 @@
 /** What the seed decides: numbers, ranks and arrivals. */
 
 import { describe, expect, it } from 'vitest'
-import { createRandom } from './random.js'
+import { createRandom, evenly } from './random.js'
 import { createSchedule } from './schedule.js'
 import { createZipf } from './zipf.js'
 
@@ -73,5 +73,13 @@ describe('createSchedule', () => {
     // Of exponential gaps, 1/e are longer than the mean.
     const long = gaps.filter(gap => gap > 0.5).length / gaps.length
     expect(Math.abs(long - Math.exp(-1))).toBeLessThan(0.01)
+  })
+})
+
+describe('evenly', () => {
+  it('takes one from each part in a row of as many, in an order by chance', () => {
+    const parts = draw(40, evenly(createRandom(7), 4)).map(each => Math.floor(each * 4))
+    for (let at = 0; at < 40; at += 4) expect(new Set(parts.slice(at, at + 4)).size).toBe(4)
+    expect(new Set(parts.filter((_, at) => at % 4 === 0)).size).toBeGreaterThan(1)
   })
 })

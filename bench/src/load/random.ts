@@ -24,3 +24,16 @@ export function createRandom(seed: number, ...purpose: readonly (string | number
     return (out >>> 0) / 2 ** 32
   }
 }
+
+/**
+ * Returns a generator whose numbers are spread evenly: of `parts` in a row, in an order by chance, one comes from each of as
+ * many equal parts of [0, 1). What is drawn with it is the same on average already over a few.
+ */
+export function evenly(random: Random, parts: number): Random {
+  let left: number[] = []
+  return () => {
+    if (left.length === 0) left = Array.from({ length: parts }, (_, part) => part)
+    const [part = 0] = left.splice(Math.floor(random() * left.length), 1)
+    return (part + random()) / parts
+  }
+}

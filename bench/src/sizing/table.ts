@@ -1,7 +1,9 @@
 /** Writes what was found of the size of a pool: a table for each load, and a line for each number to reach. */
 
-import { formatCount, formatMs, tableOf } from '../report/format.js'
+import { formatCount, formatMs, tableOf, withRange } from '../report/format.js'
+import { type Spread, spread } from '../report/spread.js'
 import { formatTarget } from '../report/target.js'
+import { figuresOf } from './best.js'
 import type { SizedLoad, SizeRound, SizingResults } from './results.js'
 
 export function formatSizingTables({ loads }: SizingResults): string[] {
@@ -15,15 +17,23 @@ export function formatSizingVerdicts({ targets, failure }: SizingResults): strin
   ]
 }
 
-function tableOfLoad({ load, sweep, best, auto, seen, grownMs }: SizedLoad): string {
-  const figures = ({ perSecond, p99WaitMs, errors }: SizeRound): string[] => [
-    formatCount(perSecond),
-    p99WaitMs === undefined ? '-' : formatMs(p99WaitMs),
-    formatCount(errors),
-  ]
-  const rows = sweep.map(each => [`${each.size}${each.size === best ? ', the best' : ''}`, ...figures(each)])
-  const grown = grownMs === null ? 'never there' : `there after ${formatCount(grownMs)} ms`
-  const why = `${seen.load.toFixed(1)} in use, which need ${seen.need}`
-  rows.push([`auto: ${auto.size} (${why}; ${grown})`, ...figures(auto)])
+function tableOfLoad({ load, sweep, best, found }: SizedLoad): string {
+  const rows = sweep.map(({ size, rounds }) => [`${size}${size === best ? ', the best' : ''}`, ...cellsOf(rounds)])
+  const over = (figure: (each: (typeof found)[number]) => number): Spread => spread(found.map(figure))
+  const size = withRange(
+    over(each => each.size),
+    formatCount,
+  )
+  const inUse = over(each => each.load).median.toFixed(1)
+  const need = over(each => each.need).median
+  const grown = over(each => each.grownMs ?? Number.POSITIVE_INFINITY)
+  const after = withRange(grown, ms => (Number.isFinite(ms) ? `${formatCount(ms)} ms` : 'never'))
+  rows.push([`auto: ${size} (${inUse} in use, which need ${need}; there after ${after})`, ...cellsOf(found)])
   return tableOf([load, 'answers/s', 'p99 of the wait, ms', 'errors'], 1, rows)
+}
+
+function cellsOf(rounds: readonly SizeRound[]): string[] {
+  const { perSecond, p99WaitMs, errors } = figuresOf(rounds)
+  const wait = p99WaitMs ? withRange(p99WaitMs, formatMs) : '-'
+  return [withRange(perSecond, formatCount), wait, formatCount(errors)]
 }

@@ -4,8 +4,10 @@ import type { Clock, Logger } from '@breakwater/kernel'
 import type { PoolEvent } from '@breakwater/pool'
 import { reasonOf } from '../lifecycle/failure.js'
 
-/** Lines a second of one kind; what is beyond is counted in the next line. An outage has as many victims as callers. */
-const MOST_A_SECOND = 10
+/** Lines of one kind in so many ms; what is beyond is counted in the next line. An outage has as many victims as callers. */
+const MOST = { lines: 10, ms: 1_000 }
+/** A size that is found out changes with the load. */
+const MOST_OF_SIZES = { lines: 1, ms: 10_000 }
 
 /** Returns a listener for `pool.observe`. */
 export function logPool(logger: Logger, clock: Clock): (event: PoolEvent) => void {
@@ -13,17 +15,19 @@ export function logPool(logger: Logger, clock: Clock): (event: PoolEvent) => voi
   return event => {
     const line = lineOf(event)
     if (line === undefined) return
-    const limit = limits.get(event.type) ?? new Limit(clock)
+    const limit = limits.get(event.type) ?? new Limit(clock, event.type === 'sized' ? MOST_OF_SIZES : MOST)
     limits.set(event.type, limit)
     const suppressed = limit.take()
     if (suppressed === undefined) return
     const name = `pool.${event.type.replaceAll('-', '_')}`
     const fields = { event: name, pool: event.pool, ...line.fields, ...(suppressed > 0 && { suppressed }) }
-    logger.warn(fields, `pool "${event.pool}": ${line.message}`)
+    logger[line.level ?? 'warn'](fields, `pool "${event.pool}": ${line.message}`)
   }
 }
 
 interface Line {
+  /** Default `warn`. */
+  readonly level?: 'info'
   readonly message: string
   readonly fields?: object
 }
@@ -55,6 +59,12 @@ function lineOf(event: PoolEvent): Line | undefined {
       const { pending, leased, creating } = event
       return { message: 'ended by force', fields: { pending, leased, creating } }
     }
+    case 'sized': {
+      const { size, load, need, boundBy, qps, holdMs, slowdown } = event
+      const message = `${size} connections: ${rounded(load)} in use need ${need}, bound by ${boundBy}`
+      const facts = { qps: rounded(qps), hold_ms: rounded(holdMs), slowdown: rounded(slowdown) }
+      return { level: 'info', message, fields: { size, load: rounded(load), need, bound_by: boundBy, ...facts } }
+    }
     case 'destroy-failed':
       return { message: 'a connection could not be closed', fields: { 'error.type': reasonOf(event.error) } }
     default:
@@ -62,25 +72,27 @@ function lineOf(event: PoolEvent): Line | undefined {
   }
 }
 
-/** Counts what it lets through in each second, and what it does not. */
+/** Counts what it lets through in a time, and what it does not. */
 class Limit {
   readonly #clock: Clock
+  readonly #most: typeof MOST
   #since = Number.NEGATIVE_INFINITY
   #let = 0
   #suppressed = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, most: typeof MOST) {
     this.#clock = clock
+    this.#most = most
   }
 
   /** Returns how many were suppressed before this one; undefined if it is, too. */
   take(): number | undefined {
     const now = this.#clock.now()
-    if (now - this.#since >= 1_000) {
+    if (now - this.#since >= this.#most.ms) {
       this.#since = now
       this.#let = 0
     }
-    if (this.#let >= MOST_A_SECOND) {
+    if (this.#let >= this.#most.lines) {
       this.#suppressed++
       return undefined
     }

@@ -84,7 +84,8 @@ export class Clients {
       {
         connections: this.connections,
         lanes: () => this.#lanes?.stats(),
-        quickMs: text => this.#lanes?.statements.quickMs(text),
+        workMs: text => this.#lanes?.statements.workMs(text),
+        mayShare: ms => this.#lanes?.statements.mayShare(ms) === true,
         discard: connection => this.#discard(connection),
         emit: event => this.events.emit(event),
       },

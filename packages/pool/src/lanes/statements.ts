@@ -5,7 +5,7 @@ import { isSubmittable, type Query } from '../connection/dispatch.js'
 import type { QueryResult } from '../driver.js'
 import type { LaneQuery } from './lane-query.js'
 import { RoundTrip } from './round-trip.js'
-import { Shape } from './shape.js'
+import { LONGEST_MS, Shape } from './shape.js'
 import { Statement, shapeOf } from './statement.js'
 import { Turn } from './turn.js'
 import { TwoGenerations } from './two-generations.js'
@@ -84,14 +84,19 @@ export class Statements {
 
   /** Whether it is known to keep a backend busy for so short a time that it may share. */
   isQuick({ shape }: Statement): boolean {
-    return shape.ms !== undefined && shape.ms <= Math.max(QUICK_MS, this.roundTripMs * QUICK_SHARE)
+    return shape.ms !== undefined && this.mayShare(shape.ms)
   }
 
-  /** Ms that the server is at work on a statement which shares connections; undefined for one that has its own. */
-  quickMs(text: string): number | undefined {
+  /** Whether what keeps a backend busy for so long may share. */
+  mayShare(ms: number): boolean {
+    return ms <= Math.max(QUICK_MS, this.roundTripMs * QUICK_SHARE)
+  }
+
+  /** Ms that the server is at work on a statement, of late; undefined for one that is known to no shape, or longer than a shape tells. */
+  workMs(text: string): number | undefined {
     // As it is sent where it shares.
-    const statement = this.read({ text, queryMode: 'extended' }, undefined)
-    return statement && this.isQuick(statement) ? statement.shape.ms : undefined
+    const ms = this.read({ text, queryMode: 'extended' }, undefined)?.shape.ms
+    return ms !== undefined && ms < LONGEST_MS ? ms : undefined
   }
 
   /** A statement has run on a connection alone. */

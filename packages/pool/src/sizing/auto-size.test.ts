@@ -13,10 +13,15 @@ interface Model {
   readonly more?: { readonly at: number; readonly callers: number }
   /** Ms of one use, for a number between 0 and 1. */
   readonly holdMs: (chance: number) => number
-  /** Statements that the database runs without one slowing another. */
-  readonly parallel?: number
+  /** Statements that the database runs without one slowing another, at an instant in ms. */
+  readonly parallel?: number | ((at: number) => number)
+  /** The text of a use that ends at an instant in ms. */
+  readonly text?: (at: number) => string
   /** How much faster it is than usual, at an instant in ms, for reasons that have nothing to do with the pool. */
   readonly speed?: (at: number) => number
+  /** Whether the process, or the server, stands still at an instant in ms. */
+  readonly stop?: (at: number) => 'process' | 'server' | undefined
+  readonly min?: number
   readonly seconds: number
 }
 
@@ -30,37 +35,50 @@ interface Found extends AutoSizeDerivation {
 /** Runs the model in steps of 1 ms, with the size that the pool finds, or with a fixed one. */
 function run(model: Model, fixed?: number): Found {
   const random = seeded(7)
-  const auto = new AutoSize(0.05, { min: 1, max: 100 })
+  const bounds = { min: model.min ?? 1, max: 100 }
+  const auto = new AutoSize(0.05, bounds)
   const sizes: number[] = []
-  let size = fixed ?? 1
+  let size = fixed ?? bounds.min
   let pending = model.callers ?? 0
   const times = new ExecutionTimes()
   let running: { left: number; since: number }[] = []
   let [uses, usedMs, late] = [0, 0, 0]
+  let [unread, lookAt] = [0, 0]
   for (let at = 0; at < model.seconds * 1_000; at++) {
-    if (random() < (model.qps?.(at) ?? 0) / 1_000) pending++
+    const stopped = model.stop?.(at)
+    if (random() < (model.qps?.(at) ?? 0) / 1_000) unread++
+    if (stopped === 'process') {
+      usedMs += running.length
+      for (const each of running) each.left--
+      continue
+    }
+    pending += unread
+    unread = 0
     if (at === model.more?.at) pending += model.more.callers
     while (pending > 0 && running.length < size) {
       pending--
       running.push({ left: model.holdMs(random()), since: at })
     }
     const waiting = pending
-    const speed = (model.speed?.(at) ?? 1) * Math.min(1, (model.parallel ?? Number.POSITIVE_INFINITY) / running.length)
+    const full = stopped === 'server' ? 0 : (model.speed?.(at) ?? 1)
+    const { parallel = Number.POSITIVE_INFINITY } = model
+    const speed = full * Math.min(1, (typeof parallel === 'number' ? parallel : parallel(at)) / running.length)
     usedMs += running.length
     const before = running.length
     running = running.filter(each => {
       each.left -= speed
-      if (each.left <= 0) times.record('statement', at + 1 - each.since)
+      if (each.left <= 0) times.record(model.text?.(at) ?? 'statement', at + 1 - each.since)
       return each.left > 0
     })
     const ended = before - running.length
     uses += ended
     if (at > model.seconds * 500) late += ended
     if (model.callers !== undefined) pending += ended
-    if (fixed !== undefined || at % 25 !== 0) continue
+    if (fixed !== undefined || at < lookAt) continue
+    lookAt = at + 25
     const glance = { at, alone: before, shared: 0, pending: waiting }
     if (!auto.see(glance)) continue
-    size = auto.step(glance, { uses, usedMs, sharedMs: 0 }, times.slowdown(), { min: 1, max: 100 }).size
+    size = auto.step(glance, { uses, usedMs, sharedMs: 0 }, times.slowdown(), bounds).size
     sizes.push(size)
   }
   return { ...auto.derivation, sizes, rate: late / (model.seconds / 2) }
@@ -136,9 +154,14 @@ describe('the size that is found', () => {
   })
 
   it('is reached from one within a second of a step in load', () => {
-    const { sizes } = run({ qps: at => (at < 2_000 ? 5 : 800), holdMs: byChance(15), seconds: 3.5 })
+    const { sizes } = run({ qps: at => (at < 2_000 ? 5 : 900), holdMs: byChance(25), seconds: 3.5 })
     expect(sizes[19]).toBeLessThanOrEqual(3)
-    expect(sizes[29]).toBeGreaterThanOrEqual(12)
+    expect(sizes[29]).toBeGreaterThanOrEqual(21)
+  })
+
+  it('grows for uses of which none has ended yet, too', () => {
+    const { sizes } = run({ qps: at => (at < 2_000 ? 0 : 40), holdMs: () => 3_000, seconds: 4 })
+    expect(sizes.at(-1)).toBeGreaterThanOrEqual(8)
   })
 
   it('does not follow each wave down, but does when the load has gone', () => {
@@ -151,6 +174,22 @@ describe('the size that is found', () => {
   })
 
   it.each([
+    ['process', 2_000, 150, 12],
+    ['server', 2_000, 150, 12],
+    ['server', 5_000, 400, 16],
+  ] as const)('is not larger where the %s stands still each %d ms for %d', (which, everyMs, ms, most) => {
+    const stop = (at: number) => (at % everyMs >= everyMs - ms ? which : undefined)
+    const { sizes } = run({ qps: () => 400, holdMs: byChance(10), stop, seconds: 30 })
+    expect(Math.max(...sizes.slice(100))).toBeLessThanOrEqual(most)
+  })
+
+  it('is not smaller for statements that were slow for a moment', () => {
+    const speed = (at: number) => (at % 1_000 > 900 ? 0.1 : 1)
+    const { sizes } = run({ callers: 10, holdMs: byChance(10), speed, seconds: 30 })
+    expect(Math.min(...sizes.slice(20))).toBe(10)
+  })
+
+  it.each([
     ['for good', () => 0.4],
     ['now and then', (at: number) => (at % 4_000 < 1_500 ? 0.4 : 1)],
   ])('is not smaller for a server that is slow %s, whatever the size of the pool', (_, speed) => {
@@ -160,6 +199,18 @@ describe('the size that is found', () => {
     expect(Math.min(...found.sizes.slice(150))).toBeGreaterThanOrEqual(7)
   })
 
+  it.each([1, 2, 3, 4, 5])(
+    'is not smaller on a machine that has more and less time for the database by turns, %d',
+    seed => {
+      const chance = seeded(seed)
+      const speeds = Array.from({ length: 300 }, () => 0.3 + 0.7 * chance())
+      const speed = (at: number): number => speeds[Math.floor(at / 200)] ?? 1
+      const { sizes } = run({ callers: 20, holdMs: () => 8, speed, seconds: 60 })
+      const found = sizes.slice(50).sort((a, b) => a - b)
+      expect(found[Math.floor(found.length / 4)]).toBeGreaterThanOrEqual(18)
+    },
+  )
+
   it('is not held at one for a single connection that was slow by itself', () => {
     const more = { at: 6_000, callers: 19 }
     expect(run({ callers: 1, more, holdMs: () => 2, speed: at => (at < 3_000 ? 1 : 0.4), seconds: 10 }).size).toBe(20)
@@ -167,9 +218,36 @@ describe('the size that is found', () => {
 
   it('is looked for again after a trial that something else has misled', () => {
     const speed = (at: number): number => Math.max(0.25, 1 - Math.max(0, at - 500) / 3_000)
-    const { sizes } = run({ callers: 50, holdMs: () => 8, parallel: 2, speed, seconds: 120 })
-    expect(Math.max(...sizes.slice(50, 100))).toBeGreaterThan(6)
-    expect(Math.max(...sizes.slice(-100))).toBeLessThanOrEqual(4)
+    const { sizes, rate } = run({ callers: 50, holdMs: () => 8, parallel: 2, speed, seconds: 120 })
+    expect(Math.max(...sizes.slice(50, 150))).toBeGreaterThan(6)
+    expect(Math.max(...sizes.slice(700))).toBeLessThanOrEqual(4)
+    // And is not doubted each time that one more is tried.
+    expect(rate).toBeGreaterThan(0.9 * ((2 * 0.25) / 0.008))
+  })
+
+  it('is doubted where a trial was misled by a moment', () => {
+    const speed = (at: number): number => (at > 700 && at < 1_500 ? 0.6 : 1)
+    const { sizes } = run({ callers: 20, holdMs: () => 8, parallel: 2, speed, seconds: 60 })
+    expect(Math.max(...sizes.slice(-100))).toBeLessThanOrEqual(3)
+  })
+
+  it('is not held at the least by a trial that could not be made', () => {
+    const speed = (at: number): number => (at > 5_000 && at < 8_000 ? 0.4 : 1)
+    const more = { at: 9_000, callers: 30 }
+    const { sizes } = run({ callers: 10, more, min: 10, holdMs: () => 8, speed, seconds: 10.5 })
+    expect(sizes[85]).toBe(10)
+    expect(sizes.at(-1)).toBeGreaterThanOrEqual(20)
+  })
+
+  it('is tried larger again, also where from any moment on no statement comes often enough to be judged', () => {
+    // In the middle of a trial, and between them.
+    for (let until = 7_000; until < 12_000; until += 100) {
+      const parallel = (at: number) => (at < until ? 2 : 20)
+      const text = (at: number) => (at < until ? 'statement' : `statement ${at % 5_000}`)
+      const { sizes } = run({ callers: 20, holdMs: () => 8, parallel, text, seconds: 50 })
+      expect(sizes[until / 100 - 5]).toBeLessThanOrEqual(4)
+      expect(sizes.at(-1)).toBe(20)
+    }
   })
 
   it.each([2, 4, 8])('stops where more only slow each other: %d that run at one time', parallel => {

@@ -48,8 +48,10 @@ export interface CapacityHooks {
   readonly connections: ResourcePool<Connection>
   /** How queries share connections; undefined where they do not. */
   lanes(): Pick<LaneStats, 'open' | 'shared'> | undefined
-  /** Ms that the server is at work on a statement which shares connections; undefined for one that has its own. */
-  quickMs(text: string): number | undefined
+  /** Ms that the server is at work on a statement, where queries share connections and it is short enough for that to be known. */
+  workMs(text: string): number | undefined
+  /** Whether statements share a connection at which the server is at work for so long. */
+  mayShare(ms: number): boolean
   /** Closes a connection that never came to anybody. */
   discard(connection: Connection): Promise<void>
   emit(event: FleetEvent | SizedEvent): void
@@ -133,10 +135,11 @@ export class Capacity {
   }
 
   #time(times: ExecutionTimes, text: string, ms: number): void {
-    const workMs = this.#hooks.quickMs(text)
-    // Where queries share a connection, most of a query's time is that of those before it.
+    const workMs = this.#hooks.workMs(text)
+    // Where queries share a connection, most of a query's time is that of those before it. One that shares now and then is
+    // measured alike, or each change would look like another server.
     times.record(text, workMs ?? ms)
-    if (workMs === undefined) return
+    if (workMs === undefined || !this.#hooks.mayShare(workMs)) return
     this.#quick.count++
     this.#quick.ms += workMs
   }
