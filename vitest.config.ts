@@ -6,7 +6,7 @@ const source = { resolve: { conditions: ['@breakwater/source', 'module', 'node',
 /** OpenTelemetry's providers are set once for a process. */
 const ALONE = 'packages/core/src/opentelemetry.test.ts'
 
-const project = (name: string, test: { include: string[]; exclude?: string[]; isolate: boolean }) =>
+export const project = (name: string, test: { include: string[]; exclude?: string[]; isolate: boolean }) =>
   ({
     environments: { ssr: source },
     test: {

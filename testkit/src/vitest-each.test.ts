@@ -13,7 +13,7 @@ interface Report {
 
 /** Runs the fixture with the suite's own configuration, on the servers of this run. */
 function runFixture(): Promise<Report> {
-  const options = { include: ['testkit/src/vitest-each.fixture.ts'], reporters: ['json'], watch: false }
+  const options = { config: 'testkit/src/vitest-each.config.ts', root }
   const script = `import { startVitest } from 'vitest/node'; await startVitest('test', [], ${JSON.stringify(options)})`
   const env = { PATH: process.env.PATH, DATABASE_URL: testPostgres().url, REDIS_URL: testRedis().url }
   return new Promise((resolve, reject) => {

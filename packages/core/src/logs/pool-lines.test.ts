@@ -46,7 +46,16 @@ it('say what happened to whom, and nothing that may be secret', () => {
 })
 
 it('say how large a pool is and why, at most every ten seconds', async () => {
-  const sized = { type: 'sized', pool: 'orders', size: 17, load: 10.04, need: 17, boundBy: 'need', qps: 500, holdMs: 20 }
+  const sized = {
+    type: 'sized',
+    pool: 'orders',
+    size: 17,
+    load: 10.04,
+    need: 17,
+    boundBy: 'need',
+    qps: 500,
+    holdMs: 20,
+  }
   const levels: string[] = []
   tell = logPool({ info: (...line) => levels.push(`info ${line[1]}`), warn: () => levels.push('warn') }, clock)
   for (let i = 0; i < 3; i++) tell({ ...sized, slowdown: 1 } as PoolEvent)
