@@ -7,8 +7,8 @@
  * stands still wakes up to its readers' timers first, and to what lies in its socket after them. With eight processes that
  * wanted two cores, 11 of 6,469 reads were stale, by 364 ms at most: each answered from memory, and none later than the
  * log's entries had come to its own process (382 ms at most), which had stood still for 346 ms. A cache that promises an end
- * to that, as Breakwater does with `maxLag`, must never go beyond it, however starved; within it a stale read is its fault
- * where no process stood still.
+ * to that, as Breakwater does with `maxLag`, must never go beyond it, however starved; for one within it the target says
+ * whether a process stood still.
  */
 
 import type { AuditOutcome } from './protocol.js'

@@ -44,7 +44,9 @@ export function cacheTargets({ summary, frozen, audits }: Measured): Target[] {
     const reads = audit.reads.toLocaleString('en-US')
     targets.push(atMost(`reads of ${reads} that were stale for longer than maxLag`, 0, audit.beyondLag))
     // Where a process had to stand still, so had what was on its way to it.
-    if (audit.stoodStillMs <= DELIVERY_MS) targets.push(atMost(`stale reads of ${reads}`, 0, audit.stale))
+    const starved =
+      audit.stoodStillMs > DELIVERY_MS ? `, though a process stood still for ${Math.round(audit.stoodStillMs)} ms` : ''
+    targets.push(atMost(`stale reads of ${reads}${starved}`, 0, audit.stale))
   }
   return targets
 }
