@@ -24,9 +24,14 @@ export class RedisNode {
    */
   async cutOff(master: RedisNode): Promise<void> {
     await this.ask('CONFIG', 'SET', 'masteruser', 'nobody', 'masterauth', 'nothing')
-    await master.ask('CLIENT', 'KILL', 'TYPE', 'replica')
-    // Right after a failover it may not be a replica yet, and then has no link.
-    await until(async () => (await this.info('replication', 'master_link_status')) !== 'up')
+    // Right after a failover it may not be a replica yet, and then has no link. One that is just introducing itself is not
+    // killed as one, and has one a moment later.
+    let looks = 0
+    await until(async () => {
+      await master.ask('CLIENT', 'KILL', 'TYPE', 'replica')
+      looks = (await this.info('replication', 'master_link_status')) === 'up' ? 0 : looks + 1
+      return looks === 3
+    })
   }
 
   /** Ends `cutOff`. */
