@@ -3,7 +3,7 @@
 /** Of one sample in the mean. */
 const WEIGHT = 1 / 8
 /** A single long one may be the fault of the machine, and says no more than that it was long. */
-export const LONGEST_MS = 8
+const LONGEST_MS = 8
 
 export class Shape {
   /** Ms, the mean of late; undefined until one has succeeded. */

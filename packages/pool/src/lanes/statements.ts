@@ -5,7 +5,7 @@ import { isSubmittable, type Query } from '../connection/dispatch.js'
 import type { QueryResult } from '../driver.js'
 import type { LaneQuery } from './lane-query.js'
 import { RoundTrip } from './round-trip.js'
-import { LONGEST_MS, Shape } from './shape.js'
+import { Shape } from './shape.js'
 import { Statement, shapeOf } from './statement.js'
 import { Turn } from './turn.js'
 import { TwoGenerations } from './two-generations.js'
@@ -16,6 +16,8 @@ const MOST_STATEMENTS = 500
 const LONGEST_TEXT = 4_096
 /** Quicker than that, a statement costs those behind it less than a connection alone would cost everybody. */
 const QUICK_MS = 2
+/** What takes longer than that on average, of which a shape cuts off the longest ones, it does not tell the time of. */
+const TOLD_MS = 3
 /** Where a round trip takes long, so much of it may be added by a statement before others. */
 const QUICK_SHARE = 0.5
 
@@ -96,7 +98,7 @@ export class Statements {
   workMs(text: string): number | undefined {
     // As it is sent where it shares.
     const ms = this.read({ text, queryMode: 'extended' }, undefined)?.shape.ms
-    return ms !== undefined && ms < LONGEST_MS ? ms : undefined
+    return ms !== undefined && ms < TOLD_MS ? ms : undefined
   }
 
   /** A statement has run on a connection alone. */

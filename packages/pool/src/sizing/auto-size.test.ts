@@ -159,6 +159,15 @@ describe('the size that is found', () => {
     expect(sizes[29]).toBeGreaterThanOrEqual(21)
   })
 
+  it.each([0.75, 0.7, 0.65])(
+    'is not held at one or two by statements that take longer since the step, to %d of their speed',
+    slow => {
+      const speed = (at: number): number => (at < 2_000 ? 1 : slow)
+      const { sizes } = run({ qps: at => (at < 2_000 ? 60 : 400), holdMs: byChance(10), speed, seconds: 3.5 })
+      expect(sizes[29]).toBeGreaterThanOrEqual(8)
+    },
+  )
+
   it('grows for uses of which none has ended yet, too', () => {
     const { sizes } = run({ qps: at => (at < 2_000 ? 0 : 40), holdMs: () => 3_000, seconds: 4 })
     expect(sizes.at(-1)).toBeGreaterThanOrEqual(8)
