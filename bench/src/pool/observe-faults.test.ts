@@ -59,10 +59,10 @@ describe('a pool that is known to fail', SLOW, () => {
     const run = { full: false, seed: 1, signal: new AbortController().signal, onStep() {} }
     const { asked, errors, recoveredMs, errorMessages } = await observeRestart(run, server, await openLane())
     expect(asked).toBeGreaterThan(800)
-    // At 200 queries a second, two seconds without a server, and what a start may take of the three that follow.
+    // At 200 queries a second, two seconds without a server.
     expect(errors).toBeGreaterThan(300)
-    expect(asked - errors).toBeGreaterThan(100)
+    expect(errors).toBeLessThan(asked - 300)
     expect(Object.keys(errorMessages).join()).toMatch(/ECONNREFUSED/)
-    expect(recoveredMs).toBeLessThan(2_500)
+    expect(recoveredMs).toBeLessThan(1_000)
   })
 })

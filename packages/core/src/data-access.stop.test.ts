@@ -9,8 +9,8 @@ const servers = useDataAccess()
 
 /** A deadline whose last part, which goes by force, is as long as it gets: what hangs costs the others nothing. */
 const FORCED_IN_FULL_MS = 2_500
-/** Until when a stop with such a deadline must be over on a machine that is busy with others; without one it takes 25 s. */
-const LATE_MS = 6_000
+/** How much later than its deadline a stop may end; without one it takes 25 s. */
+const LATE_MS = 100
 
 describe('the stop', () => {
   it('lets queries and clients in use finish', async () => {
@@ -32,7 +32,7 @@ describe('the stop', () => {
     const query = data.pool.query('select pg_sleep(30)').catch(error => error)
     const begun = performance.now()
     const error = await failure(data.dispose({ deadline: 1_000 }))
-    expect(performance.now() - begun).toBeLessThan(LATE_MS)
+    expect(performance.now() - begun).toBeLessThan(1_000 + LATE_MS)
     expect(error).toMatchObject({
       kind: 'timeout',
       code: 'DISPOSE_INCOMPLETE',
@@ -69,7 +69,7 @@ describe('the stop', () => {
   it('by force has the backend of a query gone from the server within 300 ms', async () => {
     const times: number[] = []
     // Where others have the CPU a single try says nothing.
-    for (let attempt = 0; attempt < 20 && !times.some(ms => ms < 300); attempt++) {
+    for (let attempt = 0; attempt < 5 && !times.some(ms => ms < 300); attempt++) {
       const data = await servers.make().init()
       const { label } = data as Named
       const query = data.pool.query('select pg_sleep(60)').catch(error => error)
@@ -107,7 +107,7 @@ describe('the stop', () => {
     const get = data.redis?.get('k').catch(error => error)
     const begun = performance.now()
     const error = await failure(data.dispose({ deadline: FORCED_IN_FULL_MS }))
-    expect(performance.now() - begun).toBeLessThan(LATE_MS)
+    expect(performance.now() - begun).toBeLessThan(FORCED_IN_FULL_MS + LATE_MS)
     expect(error.failures.map(each => each.component)).toEqual(['redis'])
     expect(await get).toBeInstanceOf(Error)
     expect(await servers.backends((data as Named).label)).toBe(0)
@@ -123,7 +123,7 @@ describe('the stop', () => {
     const begun = performance.now()
     const error = await failure(data.dispose({ deadline: FORCED_IN_FULL_MS }))
     server.resume()
-    expect(performance.now() - begun).toBeLessThan(LATE_MS)
+    expect(performance.now() - begun).toBeLessThan(FORCED_IN_FULL_MS + LATE_MS)
     expect(error.failures.map(each => each.component)).toEqual(['postgres'])
     expect(await stuck).toBeInstanceOf(Error)
     await servers.expectNothingOpen(data as Named)

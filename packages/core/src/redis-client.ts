@@ -15,7 +15,8 @@ type Settings = Omit<RedisOptions, 'replyMapping'>
 
 /**
  * ioredis's own options; each stands before the default chosen here. With `sentinels` and `name` the client asks Sentinels
- * for the master at every connect, and leaves that as soon as one says that it was replaced: a connection to each is kept. The cache reads replies in their RESP2 shapes.
+ * for the master at every connect, and leaves that as soon as one says that it was replaced: a connection to each is kept.
+ * The cache reads replies in their RESP2 shapes.
  */
 export interface RedisClientOptions extends Settings {
   /** `redis://` or `rediss://` with host, port, user, password and database. Not with `cluster`. */

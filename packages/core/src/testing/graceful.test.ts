@@ -235,7 +235,7 @@ describe('by force', () => {
     const forced = linesOf(report).find(line => line.event === 'lifecycle.forced')
     expect(forced).toMatchObject({ left: { running: ['deaf (drain)'] } })
     const over = linesOf(report).find(line => line.event === 'lifecycle.stopped')
-    expect(over?.duration_ms).toBeLessThan(6_000)
+    expect(over?.duration_ms).toBeLessThan(3_000)
   })
 
   it('ends what runs in the database, and tells of each by name', async () => {

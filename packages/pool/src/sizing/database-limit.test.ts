@@ -1,14 +1,19 @@
 import { expect, it } from 'vitest'
 import { DatabaseLimit } from './database-limit.js'
 
-it('does not hold one or two connections for statements that seem slow, and holds more', () => {
-  expect(new DatabaseLimit(2).next(2, 1.5, 100)).toBeGreaterThan(2)
+it('holds a size at which statements seem slow', () => {
   expect(new DatabaseLimit(4).next(4, 1.5, 100)).toBe(4)
 })
 
-it('does not hold a size for what statements took at another', () => {
+it('is moved by no time in which nothing was seen: statements that are as quick as ever are not slow after it', () => {
   const limit = new DatabaseLimit(4)
-  limit.next(4, 1.5, 100)
-  limit.sized(6, 100)
-  expect(limit.next(6, undefined, 200)).toBeGreaterThan(6)
+  expect(limit.next(4, 1, 3_600_000)).toBeGreaterThan(4)
+  expect(limit.slowdown).toBe(1)
+})
+
+it('bounds no pool of which a part is not in use, however slow the statements are for long', () => {
+  const limit = new DatabaseLimit(10)
+  for (let at = 0; at < 3_000; at += 100) limit.next(5, 1, at)
+  expect(limit.next(5, 1, 3_000)).toBe(Number.POSITIVE_INFINITY)
+  for (let at = 3_100; at < 6_000; at += 100) expect(limit.next(5, 2, at)).toBe(10)
 })

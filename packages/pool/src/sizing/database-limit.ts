@@ -28,8 +28,6 @@ const STALE_MS = 10_000
 const USUAL_MS = 120_000
 /** Of the judgements at one size: with the least of them their mean counts if it is known so well, with enough in any case. */
 const CLEAR = { least: 3, error: 0.05, enough: 20 }
-/** So few are hardly in each other's way, and many callers may wait for them: they are not held by what only seems slow. */
-const FEW = 2
 /** Below this part of the pool in use, its size is not what slows anything. */
 const AT_WORK = 0.7
 
@@ -67,7 +65,7 @@ export class DatabaseLimit {
     return this.#slowdown
   }
 
-  /** What `next` has returned last is a smaller size for what it shows, or has shown: it is to be taken at once. */
+  /** Whether what `next` has returned last is smaller on purpose, and to be taken at once. */
   get isLess(): boolean {
     return this.#isLess
   }
@@ -86,13 +84,13 @@ export class DatabaseLimit {
    * @param slowdown how many times their least the statements took; undefined if there is nothing new to judge by.
    */
   next(inUse: number, slowdown: number | undefined, now: number): number {
-    this.#usual *= Math.exp((this.#seenAt - now) / USUAL_MS)
+    this.#usual = Math.max(1, this.#usual * Math.exp((this.#seenAt - now) / USUAL_MS))
     this.#seenAt = now
     this.#isLess = false
     const slower = this.#judge(slowdown, now)
     const tried = this.#trial && this.#goOn(this.#trial, slower, now)
     if (tried !== undefined) return tried
-    if (inUse < AT_WORK * this.#size) return this.#seemsSlow ? this.#size : Number.POSITIVE_INFINITY
+    if (inUse < AT_WORK * this.#size) return this.#slowdown > TOLERANCE ? this.#size : Number.POSITIVE_INFINITY
     if (slower !== undefined && slower > TOLERANCE) {
       const smaller = Math.round(this.#size * LESS_RATIO)
       if (smaller < this.#size) {
@@ -103,16 +101,11 @@ export class DatabaseLimit {
       // A single connection is in nobody's way.
       this.#takeAsUsual(slower)
     }
-    if (this.#seemsSlow) return this.#size
+    if (this.#slowdown > TOLERANCE) return this.#size
     if (!this.#harmful) return this.#size + Math.ceil(Math.sqrt(this.#size))
     const { size, until } = this.#harmful
     const mayGrow = now >= until || this.#size < size - 1
     return mayGrow && (slowdown !== undefined || now - this.#sizedAt >= BLIND_MS) ? this.#size + 1 : this.#size
-  }
-
-  /** The statements were slow at this size when they were judged last. */
-  get #seemsSlow(): boolean {
-    return this.#size > FEW && this.#slowdown > TOLERANCE && this.#judged.isAny
   }
 
   /** Returns how much slower than usual the statements are at this size, if that is clear and there is something new. */
@@ -171,10 +164,6 @@ function isAsMuch({ size, smaller }: Trial, slower: number, less: number): boole
 /** The last judgements of one size, as logarithms. */
 class Judgements {
   readonly #last: number[] = []
-
-  get isAny(): boolean {
-    return this.#last.length > 0
-  }
 
   /** Returns their mean, if it is clear. */
   add(judgement: number): number | undefined {
