@@ -31,8 +31,7 @@ export async function runSizing(run: PoolRun, postgres: PostgresServer): Promise
   const loads: SizedLoad[] = []
   try {
     await using database = await postgres.createDatabase()
-    for (const load of LOADS)
-      if (load.name.includes(process.env.ONLY ?? '')) loads.push(await runLoad(run, database.url, load))
+    for (const load of LOADS) loads.push(await runLoad(run, database.url, load))
     return { loads, targets: sizingTargets(loads) }
   } catch (error) {
     run.signal.throwIfAborted()

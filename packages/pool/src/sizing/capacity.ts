@@ -230,12 +230,13 @@ export class Capacity {
     const { connections, lanes } = this.#hooks
     const { open: shared, shared: queries } = lanes() ?? { open: 0, shared: 0 }
     const alone = Math.max(0, connections.state().leased - shared - this.#attending)
-    const glance = { at: this.#options.clock.now(), alone, shared, pending: connections.waiting.demand }
+    const at = this.#options.clock.now()
+    const glance = { at, alone, shared, pending: connections.waiting.demand }
     if (!auto.see(glance)) return
     const { count: uses, sumMs: usedMs } = connections.stats().use
     const done = { uses, usedMs, sharedMs: this.#sharedMs(queries) }
     const { min, configured: max } = this.#limits
-    this.#setSize(auto.step(glance, done, this.#times?.slowdown(), { min, max }))
+    this.#setSize(auto.step(glance, done, this.#times?.slowdown(at), { min, max }))
   }
 
   /** @param queries that were sent in lanes, since the pool was made. */

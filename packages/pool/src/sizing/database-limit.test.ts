@@ -17,3 +17,11 @@ it('bounds no pool of which a part is not in use, however slow the statements ar
   expect(limit.next(5, 1, 3_000)).toBe(Number.POSITIVE_INFINITY)
   for (let at = 3_100; at < 6_000; at += 100) expect(limit.next(5, 2, at)).toBe(10)
 })
+
+it('judges no size by the first judgement since it has changed, which is of the one before', () => {
+  const limit = new DatabaseLimit(10)
+  for (let at = 0; at < 2_000; at += 100) limit.next(10, 1, at)
+  const at = 2_000
+  limit.sized(11, at)
+  expect([1, 1.6, 1.6, 1.6].map(slowdown => limit.next(11, slowdown, at))).toEqual([15, 11, 11, 8])
+})

@@ -28,6 +28,8 @@ const STALE_MS = 10_000
 const USUAL_MS = 120_000
 /** Of the judgements at one size: with the least of them their mean counts if it is known so well, with enough in any case. */
 const CLEAR = { least: 3, error: 0.05, enough: 20 }
+/** How many standard errors of a mean count as chance. */
+const CHANCE = 2
 /** Below this part of the pool in use, its size is not what slows anything. */
 const AT_WORK = 0.7
 
@@ -39,6 +41,12 @@ interface Trial {
   readonly slower: number
   /** How slow they were with less; undefined until that is known. */
   readonly less: number | undefined
+}
+
+/** How many times what is usual the statements take: as it seems, and as far as it is no chance. */
+interface Slower {
+  readonly mean: number
+  readonly atLeast: number
 }
 
 export class DatabaseLimit {
@@ -88,18 +96,18 @@ export class DatabaseLimit {
     this.#seenAt = now
     this.#isLess = false
     const slower = this.#judge(slowdown, now)
-    const tried = this.#trial && this.#goOn(this.#trial, slower, now)
+    const tried = this.#trial && this.#goOn(this.#trial, slower?.mean, now)
     if (tried !== undefined) return tried
     if (inUse < AT_WORK * this.#size) return this.#slowdown > TOLERANCE ? this.#size : Number.POSITIVE_INFINITY
-    if (slower !== undefined && slower > TOLERANCE) {
+    if (slower !== undefined && slower.atLeast > TOLERANCE) {
       const smaller = Math.round(this.#size * LESS_RATIO)
       if (smaller < this.#size) {
-        this.#trial = { size: this.#size, smaller, slower, less: undefined }
+        this.#trial = { size: this.#size, smaller, slower: slower.mean, less: undefined }
         this.#isLess = true
         return smaller
       }
       // A single connection is in nobody's way.
-      this.#takeAsUsual(slower)
+      this.#takeAsUsual(slower.mean)
     }
     if (this.#slowdown > TOLERANCE) return this.#size
     if (!this.#harmful) return this.#size + Math.ceil(Math.sqrt(this.#size))
@@ -109,16 +117,17 @@ export class DatabaseLimit {
   }
 
   /** Returns how much slower than usual the statements are at this size, if that is clear and there is something new. */
-  #judge(slowdown: number | undefined, now: number): number | undefined {
+  #judge(slowdown: number | undefined, now: number): Slower | undefined {
     if (slowdown === undefined) {
       if (now - this.#judgedAt >= STALE_MS) this.#slowdown = 1
       return undefined
     }
     this.#judgedAt = now
-    const mean = this.#judged.add(Math.log(slowdown))
-    if (mean !== undefined) this.#usual = Math.max(1, Math.min(this.#usual, Math.exp(mean)))
+    const judged = this.#judged.add(Math.log(slowdown))
+    if (judged) this.#usual = Math.max(1, Math.min(this.#usual, Math.exp(judged.mean + judged.chance)))
     this.#slowdown = Math.max(1, slowdown / this.#usual)
-    return mean === undefined ? undefined : Math.exp(mean) / this.#usual
+    if (!judged) return undefined
+    return { mean: Math.exp(judged.mean) / this.#usual, atLeast: Math.exp(judged.mean - judged.chance) / this.#usual }
   }
 
   /** Returns the size that a trial wants; undefined when it is over, and has shown nothing. */
@@ -164,9 +173,15 @@ function isAsMuch({ size, smaller }: Trial, slower: number, less: number): boole
 /** The last judgements of one size, as logarithms. */
 class Judgements {
   readonly #last: number[] = []
+  #isFirst = true
 
-  /** Returns their mean, if it is clear. */
-  add(judgement: number): number | undefined {
+  /** Returns their mean, and what of it may be chance, if it is clear. */
+  add(judgement: number): { mean: number; chance: number } | undefined {
+    // Most of those began with the size before.
+    if (this.#isFirst) {
+      this.#isFirst = false
+      return undefined
+    }
     this.#last.push(judgement)
     if (this.#last.length > CLEAR.enough) this.#last.shift()
     const count = this.#last.length
@@ -174,6 +189,6 @@ class Judgements {
     const mean = this.#last.reduce((sum, each) => sum + each, 0) / count
     const squares = this.#last.reduce((sum, each) => sum + (each - mean) ** 2, 0)
     const error = Math.sqrt(squares / (count - 1) / count)
-    return count === CLEAR.enough || error <= CLEAR.error ? mean : undefined
+    return count === CLEAR.enough || error <= CLEAR.error ? { mean, chance: CHANCE * error } : undefined
   }
 }

@@ -1,4 +1,7 @@
-/** How much slower the database has become: each statement's time against the least that it ever took, by its text. */
+/** How much slower the database has become: each statement's time against the least that it ever took, by its shape. */
+
+import { shapeOf } from '../lanes/statement.js'
+import { TwoGenerations } from '../lanes/two-generations.js'
 
 interface Shape {
   /** Since it was last judged. */
@@ -9,10 +12,14 @@ interface Shape {
   spread: number
   /** That one took no longer than on average, as surely as that can be said. */
   leastMs: number
+  /** When it was judged last. */
+  judgedAt: number
 }
 
-/** Texts that are told apart; with more of them, those that have not come for longest are forgotten. */
+/** Shapes that are told apart; with more of them, those that have not come for longest are forgotten. */
 const MAX_SHAPES = 500
+/** Of a longer text so much is looked at, and it is not kept. */
+const LONGEST_TEXT = 4_096
 /**
  * Executions without which nothing is judged, and with which it is in any case. Between them it takes as many as make the
  * mean known to a tenth: of a hundred short ones and a few long ones, thirty may be short by chance.
@@ -23,14 +30,16 @@ const PRECISION = 0.1
 const CHANCE = 2
 /** Below it a time says more about this process than about the server: less counts as so much. */
 const GRAIN_MS = 1
-/** By how much the least grows at each judgement, so that a table that has grown is not a slow server for ever. */
-const FORGOTTEN = 1.001
+/** Time constant with which the least is forgotten, so that a table that has grown is not a slow server for ever. */
+const FORGOTTEN_MS = 24 * 3_600_000
 
 export class ExecutionTimes {
+  readonly #names = new TwoGenerations<string>(MAX_SHAPES)
   readonly #shapes = new Map<string, Shape>()
 
   record(text: string, ms: number): void {
-    const shape = this.#shapes.get(text) ?? this.#add(text)
+    const name = this.#nameOf(text)
+    const shape = this.#shapes.get(name) ?? this.#add(name)
     shape.count++
     shape.sumMs += ms
     shape.sumOfSquares += ms * ms
@@ -40,29 +49,37 @@ export class ExecutionTimes {
    * Returns how many times the least that it ever took the average statement takes now, beyond what may be chance; undefined
    * if there is nothing new to judge by. The mix of statements makes no difference.
    */
-  slowdown(): number | undefined {
+  slowdown(now: number): number | undefined {
     let nowMs = 0
     let leastMs = 0
-    for (const [text, shape] of this.#shapes) {
+    for (const [name, shape] of this.#shapes) {
       const { count } = shape
       if (!isEnough(shape)) continue
-      const surplus = judge(shape)
+      const surplus = judge(shape, now)
       nowMs += Math.max(GRAIN_MS, surplus) * count
       leastMs += Math.max(GRAIN_MS, shape.leastMs) * count
-      this.#shapes.delete(text)
-      this.#shapes.set(text, shape)
+      this.#shapes.delete(name)
+      this.#shapes.set(name, shape)
     }
     return leastMs > 0 ? Math.max(1, nowMs / leastMs) : undefined
   }
 
-  #add(text: string): Shape {
+  #nameOf(text: string): string {
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    const name = shapeOf(text.slice(0, LONGEST_TEXT))
+    if (text.length <= LONGEST_TEXT) this.#names.set(text, name)
+    return name
+  }
+
+  #add(name: string): Shape {
     if (this.#shapes.size >= MAX_SHAPES) {
       const [oldest = ''] = this.#shapes.keys()
       this.#shapes.delete(oldest)
     }
     const leastMs = Number.POSITIVE_INFINITY
-    const shape: Shape = { count: 0, sumMs: 0, sumOfSquares: 0, spread: 0, leastMs }
-    this.#shapes.set(text, shape)
+    const shape: Shape = { count: 0, sumMs: 0, sumOfSquares: 0, spread: 0, leastMs, judgedAt: 0 }
+    this.#shapes.set(name, shape)
     return shape
   }
 }
@@ -83,12 +100,14 @@ function spreadOf({ count, sumMs, sumOfSquares }: Shape): number {
 }
 
 /** Takes in what has come; returns what one execution takes now at least, chance taken off. */
-function judge(shape: Shape): number {
+function judge(shape: Shape, now: number): number {
   const mean = shape.sumMs / shape.count
   const error = errorOf(shape) * mean
   shape.spread = spreadOf(shape)
   // Both by as much as may be chance, or the luckiest of many means would make all others look slow.
-  shape.leastMs = Math.min(shape.leastMs * FORGOTTEN, mean + CHANCE * error)
+  const leastMs = shape.leastMs * Math.exp((now - shape.judgedAt) / FORGOTTEN_MS)
+  shape.leastMs = Math.min(leastMs, mean + CHANCE * error)
+  shape.judgedAt = now
   shape.count = 0
   shape.sumMs = 0
   shape.sumOfSquares = 0

@@ -42,6 +42,11 @@ const HOLD_STEPS = 5
  * that is being worked off, and would have the pool grow for as long as that takes.
  */
 const NOT_QUEUE = 0.6
+/**
+ * All of it counts where callers do not become fewer, although so much of what the connections can do is done: each who was
+ * served has come again. With less done, the server or the process stands still.
+ */
+const SERVED = 0.6
 /** What was asked for at one time counts for so long. */
 const PEAK_MS = 10_000
 /** All shared ones were at work for the whole of a step, as exactly as that is known. */
@@ -117,7 +122,8 @@ export class OfferedLoad {
     const came = Math.max(0, uses + alone + pending - this.#callers)
     const isWaiting = this.#waits * 2 >= this.#looks
     this.#estimateAlone(ms, uses, done.usedMs - this.#done.usedMs)
-    this.#quickAlone = this.#rushing(isWaiting, ms, came)
+    const isSteady = alone + pending >= this.#callers && uses * this.holdMs >= this.#aloneMean * ms * SERVED
+    this.#quickAlone = this.#rushing(isWaiting, ms, came, isSteady)
     const isFull = this.#estimateShared(ms, (done.sharedMs - this.#done.sharedMs) / ms)
     this.isShort = isWaiting || isFull
     this.inUse = (this.#aloneSeen + this.#sharedSeen) / this.#looks
@@ -130,9 +136,13 @@ export class OfferedLoad {
     this.#sharedSeen = 0
   }
 
+  get #aloneMean(): number {
+    return this.#aloneSeen / this.#looks
+  }
+
   #estimateAlone(ms: number, uses: number, usedMs: number): void {
     const weight = weightOf(ms)
-    this.#calmAlone += weight * (this.#aloneSeen / this.#looks - this.#calmAlone)
+    this.#calmAlone += weight * (this.#aloneMean - this.#calmAlone)
     this.qps += weight * ((uses * 1_000) / ms - this.qps)
     if (uses === 0) return
     this.#holds.push(usedMs / uses)
@@ -141,11 +151,11 @@ export class OfferedLoad {
   }
 
   /** Returns the quick estimate; 0 while it does not count. */
-  #rushing(isWaiting: boolean, ms: number, came: number): number {
+  #rushing(isWaiting: boolean, ms: number, came: number, isSteady: boolean): number {
     const { steps, ms: before, came: cameBefore } = this.#rush
     this.#rush = isWaiting ? { steps: steps + 1, ms: before + ms, came: cameBefore + came } : NO_RUSH
     if (this.#rush.steps < QUICK_STEPS) return 0
-    return Math.max((this.#aloneSeen / this.#looks) * NOT_QUEUE, (this.#rush.came / this.#rush.ms) * this.holdMs)
+    return Math.max(this.#aloneMean * (isSteady ? 1 : NOT_QUEUE), (this.#rush.came / this.#rush.ms) * this.holdMs)
   }
 
   /** Returns whether all were at work. */
