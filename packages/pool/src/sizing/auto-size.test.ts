@@ -52,7 +52,6 @@ function run(model: Model, fixed?: number): Found {
     const stopped = model.stop?.(at)
     if (random() < (model.qps?.(at) ?? 0) / 1_000) unread++
     if (stopped === 'process') {
-      usedMs += running.length
       for (const each of running) each.left--
       continue
     }
@@ -67,11 +66,13 @@ function run(model: Model, fixed?: number): Found {
     const full = stopped === 'server' ? 0 : (model.speed?.(at) ?? 1)
     const { parallel = Number.POSITIVE_INFINITY } = model
     const speed = full * Math.min(1, (typeof parallel === 'number' ? parallel : parallel(at)) / running.length)
-    usedMs += running.length
     const before = running.length
     running = running.filter(each => {
       each.left -= speed
-      if (each.left <= 0) times.record(model.text?.(at) ?? 'statement', at + 1 - each.since)
+      if (each.left <= 0) {
+        usedMs += at + 1 - each.since
+        times.record(model.text?.(at) ?? 'statement', at + 1 - each.since)
+      }
       return each.left > 0
     })
     const ended = before - running.length

@@ -68,6 +68,8 @@ export class OfferedLoad {
   #rush = NO_RUSH
   /** Ms that a use took in the last steps in which any ended. */
   readonly #holds: number[] = []
+  /** Ms that connections were in use since one of those steps, while callers waited. */
+  #busyMs = 0
   #peaks: { readonly at: number; readonly use: number }[] = []
   #calmAlone = 0
   #calmShared = 0
@@ -121,7 +123,7 @@ export class OfferedLoad {
     const uses = done.uses - this.#done.uses
     const came = Math.max(0, uses + alone + pending - this.#callers)
     const isWaiting = this.#waits * 2 >= this.#looks
-    this.#estimateAlone(ms, uses, done.usedMs - this.#done.usedMs)
+    this.#estimateAlone(ms, uses, done.usedMs - this.#done.usedMs, isWaiting)
     const isSteady = alone + pending >= this.#callers && uses * this.holdMs >= this.#aloneMean * ms * SERVED
     this.#quickAlone = this.#rushing(isWaiting, ms, came, isSteady)
     const isFull = this.#estimateShared(ms, (done.sharedMs - this.#done.sharedMs) / ms)
@@ -140,12 +142,15 @@ export class OfferedLoad {
     return this.#aloneSeen / this.#looks
   }
 
-  #estimateAlone(ms: number, uses: number, usedMs: number): void {
+  #estimateAlone(ms: number, uses: number, usedMs: number, isWaiting: boolean): void {
     const weight = weightOf(ms)
     this.#calmAlone += weight * (this.#aloneMean - this.#calmAlone)
     this.qps += weight * ((uses * 1_000) / ms - this.qps)
+    // While callers wait none is idle; by what has ended alone, long uses would be missing until they have.
+    this.#busyMs = isWaiting ? this.#busyMs + this.#aloneMean * ms : 0
     if (uses === 0) return
-    this.#holds.push(usedMs / uses)
+    this.#holds.push((isWaiting ? this.#busyMs : usedMs) / uses)
+    this.#busyMs = 0
     if (this.#holds.length > HOLD_STEPS) this.#holds.shift()
     this.holdMs = medianOf(this.#holds)
   }
