@@ -36,17 +36,22 @@ describe('end()', () => {
   })
 
   it('with a running query: waits for it, and at its deadline cancels it, with the backend gone', async () => {
+    const other = await database.stockPool().connect()
+    await other.query('select pg_advisory_lock(1)')
+    const before = await database.backends()
     const patient = database.pool()
-    const slow = patient.query('select pg_sleep(0.1), 1 as one')
-    await database.waitUntilRunning(1)
-    await patient.end()
+    const slow = patient.query('select pg_advisory_lock(1), 1 as one')
+    await database.waitingForLocks()
+    const ended = patient.end()
+    await other.query('select pg_advisory_unlock(1)')
+    await ended
     expect((await slow).rows).toMatchObject([{ one: 1 }])
 
     const pool = database.pool({ drainTimeout: 50 })
     const query = pool.query('select pg_sleep(60)').catch(error => error)
     await database.waitUntilRunning(1)
     expect(await within(SOON_MS, pool.end())).toBeUndefined()
-    expect(await database.backends()).toEqual([])
+    expect(await database.backends()).toEqual(before)
     expect(await query).toMatchObject({ code: '57014' })
   })
 

@@ -83,7 +83,7 @@ describe('a query on a half-open connection', () => {
   it('fails soon, and says that it may have run', async () => {
     const { proxy, pool } = await throughProxy({ health })
     const client = await pool.connect()
-    const alone = within(2_000, pool.query('select pg_sleep(0.2)'))
+    const alone = within(2_000, pool.query('select pg_sleep(0.6)'))
     await database.waitUntilRunning(1)
     await killSilently(proxy)
     const errors = await Promise.all([within(2_000, client.query('select 1')), alone])
