@@ -230,9 +230,17 @@ describe('the size that is found', () => {
     const slow = { qps: () => 400, holdMs: byChance(10), seconds: 60 }
     const found = run({ ...slow, speed: at => (at < 10_000 ? 1 : speed(at)) })
     expect(found.rate).toBeGreaterThan(380)
-    const sizes = found.sizes.slice(150)
-    // But for a trial.
-    expect(sizes.filter(size => size < 7).length).toBeLessThan(sizes.length / 10)
+    expect(Math.min(...found.sizes.slice(150))).toBeGreaterThanOrEqual(7)
+  })
+
+  it('is soon as large as that needs', () => {
+    const back = Array.from({ length: 15 }, (_, seed) => {
+      const speed = (at: number): number => (at < 10_000 ? 1 : 0.4)
+      const { sizes } = run({ qps: () => 400, holdMs: byChance(10), speed, seconds: 25, seed: seed + 1 })
+      return sizes.findIndex((size, at) => at >= 100 && size >= 15)
+    })
+    expect(back).not.toContain(-1)
+    expect(medianOf(back)).toBeLessThan(155)
   })
 
   it('is not smaller on a machine that has more and less time for the database by turns', () => {
@@ -242,6 +250,7 @@ describe('the size that is found', () => {
       const speeds = Array.from({ length: 300 }, () => 0.3 + 0.7 * chance())
       const speed = (at: number): number => speeds[Math.floor(at / 200)] ?? 1
       const sizes = run({ callers: 20, holdMs: () => 8, speed, seconds: 60 }).sizes.slice(50)
+      if (seed <= 5) expect([...sizes].sort((a, b) => a - b)[sizes.length >> 2]).toBeGreaterThanOrEqual(18)
       looks += sizes.length
       smaller += sizes.filter(size => size < 18).length
     }

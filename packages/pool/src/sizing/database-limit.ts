@@ -5,9 +5,9 @@
  * the wait, which a pool that is too small would make longer as well. Source: the gradient of Netflix's concurrency-limits
  * (Gradient2), with the least time as its base, statement by statement (`execution-times.ts`).
  *
- * Whether the size is to blame, a trial tells: the pool is made smaller by a third, and then as large as before once more. If
- * with less as much is answered, or nearly so, both times, it stays smaller. If the statements take as long with less, they are
- * slow for another reason; then the pool keeps its size, and what they take is what is usual from then on. Without it a server
+ * Whether the size is to blame, a trial tells: the pool is made smaller by three tenths, and then as large as before once more.
+ * If with less as much is answered, or nearly so, both times, it stays smaller. If the statements take as long with less, they
+ * are slow for another reason; then the pool keeps its size, and what they take is what is usual from then on. Without it a server
  * that is slow for what others do would have its callers wait for too few connections as well. And without the way back
  * something that was in the way for a moment would: what seems slow now will on average seem less so in a moment.
  */
@@ -27,7 +27,7 @@ const STALE_MS = 10_000
 /** Time constant with which what is usual is forgotten: a trial may have been misled, and is made again after some 30 s. */
 const USUAL_MS = 120_000
 /** Of the judgements at one size: with the least of them their mean counts if it is known so well, with enough in any case. */
-const CLEAR = { least: 3, error: 0.05, enough: 20 }
+const CLEAR = { least: 3, error: 0.05, enough: 12 }
 /** How many standard errors of a mean count as chance. */
 const CHANCE = 2
 /** Below this part of the pool in use, its size is not what slows anything. */
