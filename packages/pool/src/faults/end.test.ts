@@ -43,6 +43,7 @@ describe('end()', () => {
     const slow = patient.query('select pg_advisory_lock(1), 1 as one')
     await database.waitingForLocks()
     const ended = patient.end()
+    expect(await within(100, ended)).toBe('pending')
     await other.query('select pg_advisory_unlock(1)')
     await ended
     expect((await slow).rows).toMatchObject([{ one: 1 }])
